@@ -1,0 +1,289 @@
+/* The arena: one reserved stretch of address space a context, bump allocation and size classes, a byte cap.
+ *
+ *   [base ……… bump ……………… end)      below bump: blocks in use, or in the free list of their size class
+ *
+ * Always true: `used` is the sum of the rounded sizes of live blocks and never passes `cap`; a free block's first word
+ * links its class's list. There is no metadata beside the blocks (Lua says the old size), so that a context that was
+ * killed in the middle of anything can be dropped with one munmap. Nothing here calls libc but memcpy and madvise.
+ *
+ * Under AddressSanitizer each block comes from malloc instead, so that overruns are seen; the blocks form a list for
+ * the same reason. malloc has a lock: these builds leave the kill zone around it.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum {
+    SMALL_MAX = 1024,          /* classes of 16 bytes up to here, eight a power of two above */
+    SMALL_CLASSES = SMALL_MAX / 16,
+    RETURN_MIN = 64 * 1024,    /* free blocks from this size on go back to the kernel when the arena is stretched */
+    REALM_FACTOR = 4,          /* address space per byte of cap: classes do not share free blocks */
+    PAGE = 4096,
+};
+
+/* The class of a size, and the size that its blocks have. */
+static inline unsigned size_class(size_t size, size_t *rounded) {
+    if (MOONBUS_LIKELY(size <= SMALL_MAX)) {
+        unsigned class = (unsigned)((size + 15) / 16);
+        *rounded = (size_t)class * 16;
+        return class;
+    }
+    unsigned exponent = 63 - (unsigned)__builtin_clzl(size - 1);
+    size_t step = (size_t)1 << (exponent - 3);
+    *rounded = (size + step - 1) & ~(step - 1);
+    return SMALL_CLASSES + (exponent - 10) * 8 + (unsigned)((*rounded - ((size_t)1 << exponent)) / step);
+}
+
+static void *refuse(moonbus_arena *arena) {
+    arena->refused_count++;
+    return NULL;
+}
+
+#ifdef MOONBUS_ADDRESS_SANITIZER
+
+typedef struct block_header {
+    struct block_header *next, *previous;
+} block_header;
+
+static size_t charge(size_t size) {
+    size_t rounded;
+    size_class(size, &rounded);
+    return rounded;
+}
+
+static int leave_zone(moonbus_arena *arena) {
+    int was = arena->run != NULL && arena->run->zone;
+    if (was) moonbus_zone_leave(arena->run);
+    return was;
+}
+
+static void *take(moonbus_arena *arena, size_t size) {
+    if (size > arena->cap || arena->used + charge(size) > arena->cap) return refuse(arena);
+    int was_in_zone = leave_zone(arena);
+    block_header *header = malloc(sizeof(block_header) + size);
+    if (header != NULL) {
+        block_header *first = arena->blocks;
+        *header = (block_header){first, NULL};
+        if (first != NULL) first->previous = header;
+        arena->blocks = header;
+        arena->used += charge(size);
+        if (arena->used > arena->peak) arena->peak = arena->used;
+    }
+    if (was_in_zone) moonbus_zone_enter(arena->run);
+    return header == NULL ? refuse(arena) : header + 1;
+}
+
+static void give(moonbus_arena *arena, void *block, size_t size) {
+    int was_in_zone = leave_zone(arena);
+    block_header *header = (block_header *)block - 1;
+    if (header->previous != NULL) header->previous->next = header->next;
+    else arena->blocks = header->next;
+    if (header->next != NULL) header->next->previous = header->previous;
+    arena->used -= charge(size);
+    free(header);
+    if (was_in_zone) moonbus_zone_enter(arena->run);
+}
+
+static void *resize(moonbus_arena *arena, void *block, size_t old_size, size_t new_size) {
+    void *copy = take(arena, new_size);
+    if (copy == NULL) {
+        if (new_size > old_size) return NULL;
+        arena->used -= charge(old_size) - charge(new_size); /* shrinking may not fail: keep the block */
+        return block;
+    }
+    memcpy(copy, block, old_size < new_size ? old_size : new_size);
+    give(arena, block, old_size);
+    return copy;
+}
+
+static bool reserve(moonbus_arena *arena) {
+    (void)arena;
+    return true;
+}
+
+static void release(moonbus_arena *arena) {
+    for (block_header *header = arena->blocks, *next; header != NULL; header = next) {
+        next = header->next;
+        free(header);
+    }
+}
+
+size_t moonbus_arena_touched(const moonbus_arena *arena) {
+    return arena->peak;
+}
+
+#else
+
+/* When the address space is spent: the tail of a larger free block is given up for the life of this block. */
+static void *take_larger(moonbus_arena *arena, unsigned class) {
+    for (unsigned larger = class + 1; larger < MOONBUS_ARENA_CLASSES && larger <= class + 24; larger++) {
+        void *block = arena->free_lists[larger];
+        if (block != NULL) {
+            arena->free_lists[larger] = *(void **)block;
+            return block;
+        }
+    }
+    return NULL;
+}
+
+static inline void *take(moonbus_arena *arena, size_t size) {
+    if (MOONBUS_UNLIKELY(size > arena->cap)) return refuse(arena);
+    size_t rounded;
+    unsigned class = size_class(size, &rounded);
+    if (MOONBUS_UNLIKELY(arena->used + rounded > arena->cap)) return refuse(arena);
+    void *block = arena->free_lists[class];
+    if (MOONBUS_LIKELY(block != NULL)) {
+        arena->free_lists[class] = *(void **)block;
+    } else if (MOONBUS_LIKELY((size_t)(arena->end - arena->bump) >= rounded)) {
+        block = arena->bump;
+        arena->bump += rounded;
+    } else if ((block = take_larger(arena, class)) == NULL) {
+        return refuse(arena);
+    }
+    arena->used += rounded;
+    if (arena->used > arena->peak) arena->peak = arena->used;
+    return block;
+}
+
+/* A script that walks through many sizes must not hold several times its cap in pages that nobody uses. */
+static void return_pages(char *block, size_t size) {
+    char *first = (char *)(((uintptr_t)block + sizeof(void *) + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+    char *last = (char *)((uintptr_t)(block + size) & ~(uintptr_t)(PAGE - 1));
+    if (last > first) madvise(first, (size_t)(last - first), MADV_DONTNEED);
+}
+
+static inline void give(moonbus_arena *arena, void *block, size_t size) {
+    size_t rounded;
+    unsigned class = size_class(size, &rounded);
+    if (MOONBUS_UNLIKELY(rounded >= RETURN_MIN) && (size_t)(arena->bump - arena->base) > arena->cap) return_pages(block, rounded);
+    *(void **)block = arena->free_lists[class];
+    arena->free_lists[class] = block;
+    arena->used -= rounded;
+}
+
+static void *resize(moonbus_arena *arena, void *block, size_t old_size, size_t new_size) {
+    if (new_size > arena->cap) return refuse(arena);
+    size_t old_rounded, new_rounded;
+    if (size_class(old_size, &old_rounded) == size_class(new_size, &new_rounded)) return block;
+    void *copy = take(arena, new_size);
+    if (copy == NULL) {
+        if (new_size > old_size) return NULL;
+        arena->used -= old_rounded - new_rounded; /* shrinking may not fail: keep the block, give up its tail */
+        return block;
+    }
+    memcpy(copy, block, old_size < new_size ? old_size : new_size);
+    give(arena, block, old_size);
+    return copy;
+}
+
+static bool reserve(moonbus_arena *arena) {
+    size_t size = arena->cap * REALM_FACTOR + (1 << 20);
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) return false;
+    arena->base = arena->bump = base;
+    arena->end = arena->base + size;
+    return true;
+}
+
+static void release(moonbus_arena *arena) {
+    if (arena->base != NULL) munmap(arena->base, (size_t)(arena->end - arena->base));
+}
+
+size_t moonbus_arena_touched(const moonbus_arena *arena) {
+    return (size_t)(arena->bump - arena->base);
+}
+
+#endif
+
+bool moonbus_arena_open(moonbus_arena *arena, size_t cap) {
+    *arena = (moonbus_arena){.cap = cap};
+    if (!reserve(arena)) return false;
+    arena->slots = moonbus_stack_slots_open();
+    return true;
+}
+
+void moonbus_arena_close(moonbus_arena *arena) {
+    release(arena);
+    if (arena->slots != NULL) moonbus_stack_slots_close(arena->slots);
+    *arena = (moonbus_arena){0};
+}
+
+static bool is_test_failure(moonbus_arena *arena) {
+    if (MOONBUS_LIKELY(arena->fail_after == 0)) return false;
+    if (arena->fail_after > 1) {
+        arena->fail_after--;
+        return false;
+    }
+    return true;
+}
+
+/* Bookkeeping of a stack slot whose block changes from `old_size` to `new_size`. False over the cap or the slot's size. */
+static bool recharge(moonbus_arena *arena, size_t old_size, size_t new_size) {
+    if (new_size > moonbus_stack_slots_limit()) {
+        arena->stack_overflowed = true;
+        return false;
+    }
+    if (new_size > old_size && arena->used + (new_size - old_size) > arena->cap) return false;
+    arena->used = arena->used - old_size + new_size;
+    if (arena->used > arena->peak) arena->peak = arena->used;
+    return true;
+}
+
+/* A new block, which may be a Lua stack: those get slots, see stack_slots.c. `tag`: the kind of object, as Lua says it. */
+static void *allocate_new(moonbus_arena *arena, size_t tag, size_t size, const uintptr_t *frame) {
+    if (MOONBUS_UNLIKELY(is_test_failure(arena))) return refuse(arena);
+    if (arena->slots != NULL) {
+        if (MOONBUS_UNLIKELY(tag == LUA_TTHREAD)) {
+            char *block = take(arena, size);
+            if (block != NULL) arena->new_thread = (lua_State *)(block + LUA_EXTRASPACE);
+            return block;
+        }
+        if (tag == 0) {
+            if (MOONBUS_UNLIKELY(arena->new_thread != NULL) && size == MOONBUS_INITIAL_STACK_SIZE) {
+                if (!recharge(arena, 0, size)) return refuse(arena);
+                void *block = moonbus_stack_slots_take(arena->slots, arena->new_thread, size);
+                if (block == NULL) recharge(arena, size, 0); /* none left: an ordinary block */
+                if (block == NULL) block = take(arena, size);
+                if (block != NULL) arena->new_thread = NULL;
+                return block;
+            }
+            size_t old_size;
+            void *block = moonbus_stack_slots_moving(arena->slots, frame, &old_size);
+            if (MOONBUS_UNLIKELY(block != NULL)) {
+                if (!recharge(arena, old_size, size)) return refuse(arena);
+                moonbus_stack_slots_resize(arena->slots, block, size, true);
+                return block;
+            }
+        }
+    }
+    return take(arena, size);
+}
+
+/* noinline, and never called but by Lua: `frame` is what stack_slots.c calibrated. */
+__attribute__((noinline)) void *moonbus_arena_allocate(void *context, void *block, size_t old_size, size_t new_size) {
+    moonbus_arena *arena = context;
+    const uintptr_t *frame = __builtin_frame_address(0);
+    if (block == NULL) {
+        if (new_size == 0) return NULL;
+        if (MOONBUS_UNLIKELY(arena->recorder != NULL) && old_size == 0) {
+            for (int i = 0; i < MOONBUS_FRAME_WORDS; i++) arena->recorder[i] = frame[i];
+        }
+        return allocate_new(arena, old_size, new_size, frame);
+    }
+    if (MOONBUS_UNLIKELY(arena->slots != NULL && moonbus_stack_slots_own(arena->slots, block))) {
+        if (new_size == 0) {
+            recharge(arena, moonbus_stack_slots_free(arena->slots, block, old_size), 0);
+            return NULL;
+        }
+        if (!recharge(arena, old_size, new_size)) return refuse(arena);
+        moonbus_stack_slots_resize(arena->slots, block, new_size, false);
+        return block;
+    }
+    if (new_size == 0) {
+        give(arena, block, old_size);
+        return NULL;
+    }
+    if (MOONBUS_UNLIKELY(new_size > old_size && is_test_failure(arena))) return refuse(arena);
+    return resize(arena, block, old_size, new_size);
+}

@@ -1,0 +1,394 @@
+/* What the files of the shim share: the structures, and who may touch them.
+ *
+ * Three places where memory lives, and the rule that keeps a hard kill safe:
+ *
+ *   the arena         everything that Lua allocates; dropped whole, never walked, when a context is killed
+ *   the lane          output region, scratch region, the state of the one run in progress; mapped once, never freed
+ *   the C heap        contexts, tasks, host functions; only touched OUTSIDE the kill zone
+ *
+ * The *kill zone* is the stretch of a run in which the signal handler may `siglongjmp` away (moonbus_run.zone == 1).
+ * Inside it no code may call malloc, free, a lock, or anything that holds one. Host functions run outside of it.
+ *
+ * Comments on functions that touch a Lua stack: Stack [-pops, +pushes, may raise?].
+ */
+#ifndef MOONBUS_INTERNAL_H
+#define MOONBUS_INTERNAL_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* sigjmp_buf, clockid_t, dladdr; so this header comes first */
+#endif
+
+#include "CLuaShim.h"
+
+#include <lauxlib.h> /* through pkg-config, as CLua says */
+#include <lua.h>
+#include <lualib.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MOONBUS_ADDRESS_SANITIZER 1
+#endif
+#endif
+
+#define MOONBUS_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define MOONBUS_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+/* Keeps the compiler from moving memory accesses across it: the signal handler must see them in program order. */
+#define MOONBUS_BARRIER() __asm__ __volatile__("" ::: "memory")
+
+typedef struct moonbus_run moonbus_run;
+
+/* ---- arena.c ------------------------------------------------------------------------------------------------------ */
+
+enum { MOONBUS_ARENA_CLASSES = 65 + 8 * 24 };
+
+typedef struct moonbus_stack_slots moonbus_stack_slots;
+
+typedef struct {
+    char *base, *bump, *end; /* [base, bump) has been handed out at least once */
+    size_t used, peak, cap;  /* live bytes, rounded up to their size class */
+    uint64_t refused_count;
+    uint64_t fail_after; /* for tests: allocations that still succeed, plus one; 0: no limit */
+    void *free_lists[MOONBUS_ARENA_CLASSES];
+    moonbus_stack_slots *slots; /* NULL: none; Lua stacks are then ordinary blocks */
+    bool stack_overflowed;      /* a stack wanted to outgrow its slot: Lua reports it as "not enough memory" */
+    lua_State *new_thread;      /* its stack is the next allocation of the initial stack's size */
+    uintptr_t *recorder;        /* only while stack_slots.c calibrates: where to copy the caller's frame */
+    moonbus_run *run;           /* of the lane; used by the AddressSanitizer build to leave the kill zone around malloc */
+    void *blocks;               /* AddressSanitizer build: list of all blocks */
+} moonbus_arena;
+
+/* Reserves address space for `cap` live bytes. False when the address space or the page tables are exhausted. */
+bool moonbus_arena_open(moonbus_arena *arena, size_t cap);
+/* Drops everything at once, whatever state it is in. */
+void moonbus_arena_close(moonbus_arena *arena);
+/* A lua_Alloc; `arena` is a moonbus_arena. Never raises, makes no libc call but memcpy (and madvise). */
+void *moonbus_arena_allocate(void *arena, void *block, size_t old_size, size_t new_size);
+size_t moonbus_arena_touched(const moonbus_arena *arena);
+
+/* ---- stack_slots.c ------------------------------------------------------------------------------------------------ */
+
+enum { MOONBUS_FRAME_WORDS = 40 };
+
+/* Finds out, once a process, how to recognise Lua's stack reallocations (see stack_slots.c). */
+void moonbus_stack_slots_calibrate(void);
+moonbus_stack_slots *moonbus_stack_slots_open(void);
+void moonbus_stack_slots_close(moonbus_stack_slots *slots);
+bool moonbus_stack_slots_own(const moonbus_stack_slots *slots, const void *block);
+void *moonbus_stack_slots_take(moonbus_stack_slots *slots, lua_State *thread, size_t size);
+/* If the frame says that Lua is about to move the stack of a thread which has a slot: the slot's block, and its size. */
+void *moonbus_stack_slots_moving(moonbus_stack_slots *slots, const uintptr_t *frame, size_t *old_size);
+/* Gives the block at `block` a new size, in place. `frees_old`: Lua will free the old block, which is the same, next. */
+void moonbus_stack_slots_resize(moonbus_stack_slots *slots, void *block, size_t new_size, bool frees_old);
+/* Returns the bytes that came free: 0 when this was the free that follows a move in place. */
+size_t moonbus_stack_slots_free(moonbus_stack_slots *slots, void *block, size_t size);
+/* Bytes of the largest stack. */
+size_t moonbus_stack_slots_limit(void);
+size_t moonbus_stack_slots_size(const moonbus_stack_slots *slots, const void *block);
+
+/* Bytes of a new thread's stack in Lua 5.4: (BASIC_STACK_SIZE 40 + EXTRA_STACK 5) slots of 16 bytes. */
+enum { MOONBUS_INITIAL_STACK_SIZE = 45 * 16 };
+
+/* ---- tasks, contexts, lanes --------------------------------------------------------------------------------------- */
+
+typedef enum { MOONBUS_TASK_IDLE, MOONBUS_TASK_RUNNING, MOONBUS_TASK_WAITING } moonbus_task_state;
+
+/* One run of script code that may wait: a delivery, or a load. Its thread is pooled and used again. */
+typedef struct moonbus_task {
+    lua_State *thread;
+    int reference; /* keeps the thread alive */
+    moonbus_task_state state;
+    bool is_load;
+    bool random_ready;
+    uint64_t identifier;
+    moonbus_delivery delivery;
+    uint32_t emit_count;    /* ordinal of the next emitted event */
+    uint32_t effects_size;  /* staged so far; while the task waits they lie in `effects` */
+    uint8_t *effects;       /* C heap; NULL unless it waits with effects */
+    uint64_t random[4];     /* xoshiro256**, seeded from the delivery on first use */
+    struct moonbus_task *next_idle;
+    struct moonbus_task *next; /* all tasks of the context */
+} moonbus_task;
+
+enum { MOONBUS_TEXT_MAX = 4096, MOONBUS_FILE_MAX = 256 };
+
+/* What went wrong in the run in progress, as bounded, printable UTF-8. */
+typedef struct {
+    const char *kind; /* error, memory, timeout, killed, syntax */
+    size_t message_size, traceback_size, file_size;
+    int line;
+    bool is_located; /* file, line and traceback are set */
+    char message[MOONBUS_TEXT_MAX];
+    char traceback[MOONBUS_TEXT_MAX];
+    char file[MOONBUS_FILE_MAX];
+} moonbus_fault;
+
+typedef struct moonbus_host_entry {
+    struct moonbus_host_entry *next;
+    uint32_t function;
+    char signature[16];
+    char name[96]; /* "kv.set", for error messages */
+} moonbus_host_entry;
+
+typedef struct moonbus_module {
+    struct moonbus_module *next;
+    size_t size;
+    char *name, *chunk, *source; /* in the same block */
+} moonbus_module;
+
+/* Pre-interned field names of an event: their addresses identify them. Order: event.c, field_names. */
+enum { MOONBUS_EVENT_FIELDS = 12, MOONBUS_JSON_DEPTH_MAX = 64 };
+
+enum { MOONBUS_KEY_CACHE_BITS = 7 };
+
+typedef struct {
+    uint64_t words[4];
+    uint32_t size; /* 0: empty */
+    int reference;
+} moonbus_cached_key;
+
+struct moonbus_context {
+    moonbus_lane *lane;
+    lua_State *L;
+    moonbus_context_options options;
+    moonbus_arena arena;
+    bool dead, sealed;
+    moonbus_task *tasks, *idle_tasks;
+    size_t waiting_count;
+    moonbus_host_entry *host_entries;
+    moonbus_module *modules;
+    char *emit_patterns; /* NUL-separated, ended by an empty one; NULL: anything may be emitted */
+    const void *array_marker, *event_metatable;   /* identity of two metatables, for comparison only */
+    int array_reference, event_reference;         /* and where they are in the registry */
+    const char *event_fields[MOONBUS_EVENT_FIELDS];
+    moonbus_cached_key keys[1 << MOONBUS_KEY_CACHE_BITS];
+    uint16_t object_hints[MOONBUS_JSON_DEPTH_MAX + 1]; /* members of the last object decoded at that depth */
+    uint16_t array_hints[MOONBUS_JSON_DEPTH_MAX + 1];
+    int close_depth; /* nested coroutine.close calls */
+    moonbus_fault fault;
+    size_t error_size;
+    char error[6 * (2 * MOONBUS_TEXT_MAX + MOONBUS_FILE_MAX) + 256]; /* JSON of the last failed load */
+};
+
+typedef enum {
+    MOONBUS_UNWIND_NOT = 0,
+    MOONBUS_UNWIND_CANCELLED,
+    MOONBUS_UNWIND_REJECTED,
+    MOONBUS_UNWIND_RETRY,
+} moonbus_unwind;
+
+/* The one run in progress on a lane. */
+struct moonbus_run {
+    sigjmp_buf escape;
+    moonbus_context *context;
+    moonbus_task *task;
+    char *c_stack; /* address in the frame that started the run */
+    lua_State *volatile running; /* the innermost coroutine: the interrupt arms its hook */
+    volatile sig_atomic_t zone;         /* 1: the signal handler may jump away */
+    volatile sig_atomic_t expired;      /* the CPU limit has passed: unwinding, uncatchable */
+    volatile sig_atomic_t arm_pending;  /* level 1 came outside the zone */
+    volatile sig_atomic_t kill_pending; /* level 2 came outside the zone */
+    moonbus_unwind unwinding; /* ending on purpose: uncatchable as well */
+    moonbus_status status;    /* set by the body when it ends */
+    bool is_syntax_error;
+    uint64_t refused_before;
+    int64_t retry_us;
+    uint32_t detail_size; /* result JSON, written behind the effects */
+    /* body's input */
+    const uint8_t *const *records;
+    const char *source, *chunk;
+    size_t source_size;
+    bool is_compile_only;
+    /* what a waiting host function gets */
+    bool reply_ok;
+    uint32_t reply_count;
+    const moonbus_value *reply;
+};
+
+struct moonbus_lane {
+    moonbus_run run;
+    moonbus_page *page, own_page;
+    _Atomic uint64_t sequence; /* odd while script code runs */
+    _Atomic uint64_t limit_us, grace_us;
+    _Atomic uint64_t request_sequence; /* which run the signal is for */
+    _Atomic int request_level;
+    pthread_t thread;
+    clockid_t cpu_clock;
+    bool is_live;
+    /* watchdog only */
+    uint64_t seen_sequence, base_us, soft_us;
+    int stage;
+    /* output region: [0, output_size) are finished outcome records; effects of the run are staged behind, after a header */
+    uint8_t *output;
+    size_t output_size, output_high;
+    uint32_t output_count;
+    char *scratch; /* JSON of host arguments, unescaped strings; contents die with the call that made them */
+    size_t scratch_high;
+};
+
+#define MOONBUS_OUTPUT_RESERVED ((size_t)2 << 30)  /* address space only */
+#define MOONBUS_SCRATCH_RESERVED ((size_t)64 << 20) /* also the most that json.encode makes */
+enum {
+    MOONBUS_RECORD_HEADER = 24,
+    MOONBUS_RESULT_MAX = 1 << 20,  /* bytes of a handler's result */
+    MOONBUS_SOURCE_MAX = 1 << 20,  /* bytes that a script's `load` takes */
+    MOONBUS_REASON_MAX = MOONBUS_TEXT_MAX,
+};
+
+static inline moonbus_context *moonbus_context_of(lua_State *L) {
+    return *(moonbus_context **)lua_getextraspace(L);
+}
+static inline moonbus_run *moonbus_run_of(lua_State *L) {
+    return &moonbus_context_of(L)->lane->run;
+}
+
+/* ---- lane.c, watchdog.c --------------------------------------------------------------------------------------------- */
+
+void moonbus_watchdog_add(moonbus_lane *lane);
+void moonbus_watchdog_remove(moonbus_lane *lane);
+/* A run begins: publishes it and wakes the watchdog if it is parked. */
+void moonbus_watchdog_run_begins(moonbus_lane *lane);
+void moonbus_watchdog_run_ends(moonbus_lane *lane);
+moonbus_lane *moonbus_lane_slot(void);
+
+/* Arms the interrupt on `L`: its next VM instruction raises. */
+void moonbus_interrupt_arm(lua_State *L);
+
+/* Leave and re-enter the kill zone around code that may lock or allocate. A kill or an interrupt that came meanwhile
+ * takes effect in moonbus_zone_enter, which may therefore not return. */
+static inline void moonbus_zone_leave(moonbus_run *run) {
+    MOONBUS_BARRIER();
+    run->zone = 0;
+    MOONBUS_BARRIER();
+}
+void moonbus_zone_enter(moonbus_run *run);
+
+/* True when everything must unwind: script code may not catch the error that is under way. */
+static inline bool moonbus_run_unwinds(const moonbus_run *run) {
+    return run->expired || run->unwinding != MOONBUS_UNWIND_NOT;
+}
+/* Bytes of C stack that the run uses. Lua's own limit does not count coroutines that are closed from coroutines. */
+static inline size_t moonbus_run_c_stack(const moonbus_run *run) {
+    char here;
+    return run->c_stack ? (size_t)(run->c_stack > &here ? run->c_stack - &here : 0) : 0;
+}
+
+/* ---- effects.c, outcome.c ------------------------------------------------------------------------------------------- */
+
+/* Where the next staged effect goes, and how many bytes may follow there. */
+uint8_t *moonbus_effects_end(moonbus_context *context, size_t *room);
+/* The effect of `size` bytes at moonbus_effects_end is complete. */
+void moonbus_effects_advance(moonbus_context *context, size_t size);
+/* Moves a task's effects out of / back into the output region when it waits / goes on. */
+bool moonbus_effects_set_aside(moonbus_context *context, moonbus_task *task);
+void moonbus_effects_bring_back(moonbus_context *context, moonbus_task *task);
+
+bool moonbus_output_has_room(const moonbus_context *context);
+/* Finishes the record whose effects are staged. Detail: for DONE what lies behind the effects, else `detail`. */
+void moonbus_outcome_append(moonbus_context *context, moonbus_task *task, uint64_t identifier, moonbus_status status, const void *detail,
+                            size_t detail_size);
+void moonbus_outcome_append_fault(moonbus_context *context, moonbus_task *task, uint64_t identifier, moonbus_status status);
+
+/* ---- fault.c -------------------------------------------------------------------------------------------------------- */
+
+/* Message handler: notes place and traceback, leaves the error value alone. Stack [-0, +0, never raises]. */
+int moonbus_fault_handler(lua_State *L);
+void moonbus_fault_locate(lua_State *L, moonbus_fault *fault);
+void moonbus_fault_reset(moonbus_fault *fault);
+/* Turns the error value on top of the stack into fault->message; may call a __tostring, protected.
+ * Stack [-1, +0, never raises]. */
+void moonbus_fault_describe(lua_State *L, moonbus_fault *fault);
+void moonbus_fault_set_message(moonbus_fault *fault, const char *text, size_t size);
+/* Writes JSON; returns its size, at most sizeof moonbus_context.error. */
+size_t moonbus_fault_encode(const moonbus_fault *fault, char *out, size_t capacity);
+/* Copies as printable UTF-8: control characters and bad bytes become \xNN, too long ends in "…". Returns the size. */
+size_t moonbus_text_copy(char *out, size_t capacity, const char *text, size_t size);
+
+/* ---- library of the scripts ----------------------------------------------------------------------------------------- */
+
+/* Each pushes or sets globals. Stack [-0, +0, may raise]. */
+void moonbus_open_sandbox(lua_State *L);
+void moonbus_open_strings(lua_State *L);
+void moonbus_open_tables(lua_State *L);
+void moonbus_open_math(lua_State *L);
+void moonbus_open_coroutines(lua_State *L);
+void moonbus_open_json(lua_State *L);
+void moonbus_open_event(lua_State *L);
+void moonbus_open_bus(lua_State *L);
+
+/* Pushes what `tostring` gives: honours __tostring and __name, no addresses. Stack [-0, +1, may raise]. */
+const char *moonbus_push_text(lua_State *L, int index, size_t *size);
+/* Private values: the address is the value. */
+extern const char moonbus_key_sealed, moonbus_key_null, moonbus_key_modules, moonbus_key_wait;
+/* Replaces the table on top by a read-only view of it. Stack [-1, +1, may raise]. */
+void moonbus_push_sealed(lua_State *L);
+/* Replaces the table on top, and all tables inside it, by read-only views. Stack [-1, +1, may raise]. */
+void moonbus_push_sealed_deep(lua_State *L);
+/* If the value at `index` is a read-only view, pushes the table behind it. Stack [-0, +(0|1), never raises]. */
+bool moonbus_unseal(lua_State *L, int index);
+
+/* Raises `name` unless waiting is possible, else yields to the host. Stack: see coroutines.c. */
+int moonbus_wait(lua_State *L, lua_KFunction then);
+int moonbus_host_call_function(lua_State *L);
+int moonbus_require(lua_State *L);
+
+/* ---- JSON ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char *start, *next, *limit;
+    bool functions;      /* functions become {"$function":N} */
+    uint8_t indent;      /* spaces a level; 0: compact */
+    const char *subject; /* first word of paths in errors: "data", "result", "value" */
+} moonbus_json_writer;
+
+/* Encodes the value at `index`. Raises with the path of what JSON cannot hold, or "too_large: …" past the limit.
+ * Stack [-0, +0, may raise]. */
+void moonbus_json_encode(lua_State *L, int index, moonbus_json_writer *writer);
+/* Pushes the decoded value. Raises on anything that is not JSON. Stack [-0, +1, may raise]. */
+void moonbus_json_decode(lua_State *L, const char *text, size_t size);
+/* Pushes the member `key` of the JSON object, or nil. Stack [-0, +1, may raise]. */
+void moonbus_json_decode_member(lua_State *L, const char *text, size_t size, const char *key, size_t key_size);
+/* Appends text between quotes, escaped. False when it does not fit; the text must be valid UTF-8. */
+bool moonbus_json_quote(moonbus_json_writer *writer, const char *text, size_t size);
+bool moonbus_json_raw(moonbus_json_writer *writer, const char *text, size_t size);
+/* Size of the valid UTF-8 sequence at `text`, 0 when there is none. */
+size_t moonbus_utf8_sequence(const unsigned char *text, size_t size);
+bool moonbus_utf8_is_valid(const char *text, size_t size);
+/* Shortest text that reads back as `number`, always a float ("2.0"). Returns its size, at most 32. */
+size_t moonbus_json_format_number(char *out, double number);
+/* Reads the number at `text` (grammar already checked, `size` bytes). */
+bool moonbus_json_number(const char *text, size_t size, bool is_float, int64_t *integer, double *number);
+
+/* Pushes a string that is likely to have been pushed before. Stack [-0, +1, may raise (memory)]. */
+void moonbus_push_key(lua_State *L, moonbus_context *context, const char *text, size_t size);
+
+/* ---- event.c, times.c ------------------------------------------------------------------------------------------------ */
+
+/* Pushes an event made of a copy of `record`. Stack [-0, +1, may raise (memory)]. */
+void moonbus_push_event(lua_State *L, const uint8_t *record, uint16_t attempt);
+/* Pushes the record's data, decoded; nil when there is none or it is null. Stack [-0, +1, may raise]. */
+void moonbus_push_event_data(lua_State *L, const uint8_t *record);
+/* Encodes the event userdata at `index`. Stack [-0, +0, may raise]. */
+void moonbus_event_encode(lua_State *L, int index, moonbus_json_writer *writer);
+
+/* "1m30s" → microseconds. False unless 0 … 366 days. */
+bool moonbus_parse_duration(const char *text, size_t size, int64_t *microseconds);
+/* The value at `index` as a duration: text, or seconds as a number. Stack [-0, +0, never raises]. */
+bool moonbus_to_duration(lua_State *L, int index, int64_t *microseconds);
+bool moonbus_parse_rfc3339(const char *text, size_t size, int64_t *microseconds);
+/* Returns the size, at most 40. UTC, fraction of 0, 3 or 6 digits. */
+size_t moonbus_format_rfc3339(char *out, int64_t microseconds);
+
+/* ---- patterns.c ------------------------------------------------------------------------------------------------------ */
+
+/* NULL when `type` may be an event's type, else what is wrong with it. */
+const char *moonbus_type_problem(const char *type, size_t size);
+bool moonbus_pattern_matches(const char *pattern, const char *type, size_t size);
+/* The candidate (NULL-terminated list) closest to `word`, or NULL when none is close. */
+const char *moonbus_did_you_mean(const char *word, const char *const *candidates);
+
+#endif

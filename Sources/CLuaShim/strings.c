@@ -1,0 +1,98 @@
+/* The scripts' string library: Lua's own, minus dump, with three functions wrapped.
+ *
+ *   gmatch    an iterator that failed once is dead: Lua's keeps a stale depth counter after "pattern too complex", and
+ *             its next call overflows the C stack (corpus s22; in every release up to 5.4.8)
+ *   format    %s shows no addresses, %p is refused
+ *   rep       repeating nothing takes no time, whatever the count
+ *
+ * Pattern matching itself may take exponential time inside one C call: the hard kill ends that.
+ */
+#include "internal.h"
+
+/* Upvalues: Lua's iterator, whether it is dead. */
+static int next_match(lua_State *L) {
+    if (lua_toboolean(L, lua_upvalueindex(2))) return luaL_error(L, "this gmatch iterator has failed before");
+    lua_pushboolean(L, 1);
+    lua_replace(L, lua_upvalueindex(2)); /* stays so when the call raises */
+    lua_settop(L, 0);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_call(L, 0, LUA_MULTRET);
+    lua_pushboolean(L, 0);
+    lua_replace(L, lua_upvalueindex(2));
+    return lua_gettop(L);
+}
+
+static int string_gmatch(lua_State *L) {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    lua_pushboolean(L, 0);
+    lua_pushcclosure(L, next_match, 2);
+    return 1;
+}
+
+/* The conversion letter at `format`, which stands behind a '%'; moves past it. */
+static char conversion(const char **format) {
+    while (**format != 0 && strchr("-+ #0123456789.", **format) != NULL) (*format)++;
+    return **format != 0 ? *(*format)++ : 0;
+}
+
+static int string_format(lua_State *L) {
+    const char *format = luaL_checkstring(L, 1);
+    for (int argument = 1; (format = strchr(format, '%')) != NULL;) {
+        format++;
+        if (*format == '%') {
+            format++;
+            continue;
+        }
+        argument++;
+        char letter = conversion(&format);
+        if (letter == 'p') return luaL_error(L, "invalid conversion '%%p' to 'format'");
+        if (letter != 's' || lua_type(L, argument) == LUA_TSTRING || lua_isnone(L, argument)) continue;
+        moonbus_push_text(L, argument, NULL);
+        lua_replace(L, argument);
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
+static int string_rep(lua_State *L) {
+    size_t size, separator_size = 0;
+    luaL_checklstring(L, 1, &size);
+    luaL_optlstring(L, 3, "", &separator_size);
+    if (size == 0 && separator_size == 0) {
+        luaL_checkinteger(L, 2);
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
+/* Replaces library[name] by `wrapper`, which gets the original as its upvalue. */
+static void wrap(lua_State *L, const char *name, lua_CFunction wrapper) {
+    lua_getfield(L, -1, name);
+    lua_pushcclosure(L, wrapper, 1);
+    lua_setfield(L, -2, name);
+}
+
+void moonbus_open_strings(lua_State *L) {
+    luaL_requiref(L, "string", luaopen_string, 1);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "dump");
+    wrap(L, "gmatch", string_gmatch);
+    wrap(L, "format", string_format);
+    wrap(L, "rep", string_rep);
+    lua_pop(L, 1);
+    lua_pushliteral(L, "");
+    lua_getmetatable(L, -1);
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable"); /* getmetatable("") is false */
+    lua_pop(L, 2);
+    luaL_requiref(L, "utf8", luaopen_utf8, 1);
+    lua_pop(L, 1);
+}

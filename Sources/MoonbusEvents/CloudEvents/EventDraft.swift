@@ -1,0 +1,172 @@
+/// An event whose attributes come one by one, in any order.
+struct EventDraft: ~Copyable {
+    private var fields = EventFields()
+    private var isVersionGiven = false
+    private var extensions = JSONWriter()
+    private var extensionCount = 0
+    /// Attributes that had to be decoded; what `fields` points into, as long as the draft lives.
+    private var decoded: [UnsafeMutableRawBufferPointer] = []
+    /// Names that are neither ours nor plain extensions' are refused at once; a misspelt `type` is only missed at the end.
+    private var extensionNames: [String] = []
+
+    deinit {
+        for buffer in decoded { buffer.deallocate() }
+    }
+
+    /// Takes a member of the JSON format; the reader stands before its value.
+    mutating func set(_ name: String, _ reader: inout JSONReader) throws(EventError) {
+        let first = reader.peek()
+        if name == "data" {
+            fields.data = reader.span()
+        } else if first == UInt8(ascii: "n") {
+            // The JSON format: an attribute that is null is not set.
+            reader.skipValue()
+        } else if name == "hops" {
+            fields.hops = try Self.hops(reader.value())
+        } else if Self.isText(name) {
+            guard first == UInt8(ascii: "\"") else { throw EventError(.badAttribute, "\(name) is \(reader.value().kind); it is a text") }
+            let (raw, isEscaped) = reader.rawString()
+            try set(name, text: isEscaped ? keep(raw) : raw)
+        } else {
+            try setExtension(name, reader.value())
+        }
+    }
+
+    /// Takes an attribute's text, which must outlive the draft.
+    mutating func set(_ name: String, text: UnsafeRawBufferPointer) throws(EventError) {
+        guard !text.isEmpty else { throw EventError(.badAttribute, "\(name) is empty; leave it out") }
+        switch name {
+        case "id": fields.id = text
+        case "source": fields.source = text
+        case "type": fields.type = text
+        case "subject": fields.subject = text
+        case "partitionkey": fields.key = text
+        case "traceparent": fields.traceparent = text
+        case "causeid": fields.causeid = text
+        case "time":
+            guard let time = Timestamp(rfc3339: text) else {
+                throw EventError(.badAttribute, "time \(shown(Self.string(text))) is not RFC 3339, like 2026-11-23T10:44:07Z")
+            }
+            fields.time = time
+        case "hops": fields.hops = try Self.hops(JSONReader.integer(text).map { .integer($0) } ?? .null)
+        case "specversion":
+            guard Self.string(text) == "1.0" else {
+                throw EventError(.badAttribute, "specversion is \(shown(Self.string(text))); only 1.0 is supported")
+            }
+            isVersionGiven = true
+        case "datacontenttype":
+            if try !MediaType.check(Self.string(text)) { try setExtension(name, .string(Self.string(text))) }
+        default: try setExtension(name, .string(Self.string(text)))
+        }
+    }
+
+    /// Takes the data.
+    mutating func set(data: UnsafeRawBufferPointer) {
+        fields.data = data
+    }
+
+    /// Whether an attribute was given.
+    var hasTraceparent: Bool { !fields.traceparent.isEmpty }
+
+    /// The event, if everything that must be there is there.
+    consuming func event(strict: Bool, source: String) throws(EventError) -> Event {
+        if strict {
+            for (name, isMissing) in [("specversion", !isVersionGiven), ("id", fields.id.isEmpty), ("source", fields.source.isEmpty)]
+            where isMissing {
+                throw EventError(.badAttribute, "\(name) is missing; a CloudEvent has specversion, id, source and type")
+            }
+        }
+        guard !fields.type.isEmpty else {
+            let misspelt = extensionNames.first { Suggestion.nearest(to: $0, in: ["type"]) != nil }
+            throw EventError(.badAttribute, "type is missing\(misspelt.map { "; did you mean \"type\" by \"\($0)\"?" } ?? "; an event is routed by it")")
+        }
+        if extensionCount > 0 { extensions.append(raw: "}") }
+        return try source.withUTF8Bytes { source throws(EventError) in
+            try extensions.bytes.withUnsafeBufferPointer { extensions throws(EventError) in
+                var complete = fields
+                if complete.source.isEmpty { complete.source = source }
+                complete.extensions = UnsafeRawBufferPointer(extensions)
+                try EventType.check(complete.type)
+                try EventCheck.attributes(complete)
+                if extensionCount > 0 { try EventCheck.extensions(complete.extensions) }
+                return Event.make(complete)
+            }
+        }
+    }
+
+    private mutating func setExtension(_ name: String, _ value: JSONValue) throws(EventError) {
+        if name == "data_base64" {
+            throw EventError(.badAttribute, "data_base64 is not supported: Moonbus carries JSON; put the base64 text into data, as a string")
+        }
+        try EventCheck.extensionName(name)
+        if extensionNames.count < 100 { extensionNames.append(name) }
+        extensionCount += 1
+        if extensionCount == 1 { extensions.append(raw: "{") } else { extensions.append(raw: ",") }
+        extensions.append(name)
+        extensions.append(raw: ":")
+        extensions.append(value, depth: 0)
+    }
+
+    private mutating func keep(_ raw: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        var bytes: [UInt8] = []
+        JSONReader.unescape(raw, into: &bytes)
+        return keep(bytes)
+    }
+
+    /// Copies bytes to where they live as long as the draft.
+    mutating func keep(_ bytes: [UInt8]) -> UnsafeRawBufferPointer {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
+        buffer.copyBytes(from: bytes)
+        decoded.append(buffer)
+        return UnsafeRawBufferPointer(buffer)
+    }
+
+    private static func isText(_ name: String) -> Bool {
+        switch name {
+        case "id", "source", "type", "subject", "partitionkey", "traceparent", "causeid", "time", "specversion", "datacontenttype", "dataschema": true
+        default: false
+        }
+    }
+
+    private static func hops(_ value: JSONValue) throws(EventError) -> Int {
+        guard case .integer(let hops) = value, (0...Int64(UInt16.max)).contains(hops) else {
+            throw EventError(.badAttribute, "hops is a count from 0 to 65,535")
+        }
+        return Int(hops)
+    }
+
+    private static func string(_ bytes: UnsafeRawBufferPointer) -> String {
+        String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+/// `datacontenttype`, and the Content-Type of binary events.
+enum MediaType {
+    /// Refuses what is not JSON in UTF-8.
+    ///
+    /// - Returns: whether it says no more than `application/json`, which is what data without a type is.
+    static func check(_ text: String) throws(EventError) -> Bool {
+        let parts = text.split(separator: ";", omittingEmptySubsequences: false).map { trimmed($0.lowercased()) }
+        let type = parts[0]
+        guard type.hasSuffix("/json") || type.hasSuffix("+json") else {
+            throw EventError(.badAttribute, "data of type \(shown(type)) is not supported: Moonbus carries JSON; put the content into data, as a string")
+        }
+        var hasOther = type != "application/json"
+        for parameter in parts.dropFirst() where !parameter.isEmpty {
+            if parameter.hasPrefix("charset=") {
+                let charset = parameter.dropFirst("charset=".count).filter { $0 != "\"" }
+                guard charset == "utf-8" || charset == "us-ascii" else {
+                    throw EventError(.badAttribute, "data in charset \(shown(charset)) is not supported: JSON is UTF-8")
+                }
+            } else {
+                hasOther = true
+            }
+        }
+        return !hasOther
+    }
+
+    private static func trimmed(_ text: String) -> String {
+        let isBlank: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 }
+        return String(decoding: text.utf8.drop(while: isBlank).reversed().drop(while: isBlank).reversed(), as: UTF8.self)
+    }
+}

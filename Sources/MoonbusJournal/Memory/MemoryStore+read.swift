@@ -1,0 +1,49 @@
+import MoonbusEvents
+
+/// Answers about what is there now.
+extension MemoryStore {
+    func answer(_ question: JournalQuestion) -> JournalAnswer {
+        switch question {
+        case .events(let position, let limit): .events(events(after: position, limit: limit))
+        case .event(let id): .events(event(id: id))
+        case .end: .position(log.next - 1)
+        case .delayed(let limit): .delayed(waiting(limit: limit))
+        case .deadLetters(let limit): .deadLetters(letters.newest(limit))
+        case .deadLetter(let id): .deadLetters(letters[id].map { [$0] } ?? [])
+        case .state(let plugin, let key, let now): .state(state.entry(plugin, key, now: now).map { [$0] } ?? [])
+        case .measures: .measures(measures)
+        case .scan(let plugin, let prefix, let after, let limit, let now):
+            .state(state.entries(plugin, prefix: prefix, after: after, limit: limit, now: now))
+        }
+    }
+
+    private func events(after position: UInt64, limit: Int) -> [RecordedEvent] {
+        let first = max(position &+ 1, log.first)
+        guard position < log.next, first < log.next, limit > 0 else { return [] }
+        let end = min(log.next, first + UInt64(min(limit, log.count)))
+        return (first..<end).compactMap { position in log[position].map { RecordedEvent(position: position, event: $0) } }
+    }
+
+    /// From the newest back: an index by id alone would cost every event, and few are asked for.
+    private func event(id: String) -> [RecordedEvent] {
+        var id = id
+        return id.withUTF8 { id in
+            for position in (log.first..<log.next).reversed() {
+                guard let event = log[position], event.withUnsafeFields({ $0.id.elementsEqual(id) }) else { continue }
+                return [RecordedEvent(position: position, event: event)]
+            }
+            return []
+        }
+    }
+
+    private func waiting(limit: Int) -> [DelayedEvent] {
+        let sorted = delayed.map { DelayedEvent(event: $0.key, due: $0.value) }.sorted { ($0.due, $0.event.id) < ($1.due, $1.event.id) }
+        return Array(sorted.prefix(limit))
+    }
+
+    private var measures: JournalMeasures {
+        JournalMeasures(
+            eventCount: log.count, size: size, delayedCount: delayed.count, deadLetterCount: letters.count,
+            forgottenDeadLetterCount: letters.forgottenCount)
+    }
+}

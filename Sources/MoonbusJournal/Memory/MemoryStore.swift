@@ -1,0 +1,115 @@
+import MoonbusEvents
+
+/// What an ``InMemoryJournal`` holds, under its lock: five tables that change together.
+///
+/// | table | key | what |
+/// |---|---|---|
+/// | `log` | position | events |
+/// | `records` | subscription number | progress, strays, cursor, schedule |
+/// | `delayed` | source and id | events that wait for their time |
+/// | `letters` | letter id | dead letters |
+/// | `state` | plugin, key | values with versions |
+struct MemoryStore {
+    let limits: JournalLimits
+    let clock: any WallClock
+    let hash = ByteHash()
+    var log = EventLog()
+    var recent: RecentIDs
+    var records: [SubscriptionRecord] = []
+    var numbers: [String: Int] = [:]
+    var delayed: [Event: Timestamp] = [:]
+    var delayedSize = 0
+    var letters = LetterBox()
+    var state = StateTable()
+    /// Nobody who is claimed is owed anything at or below this position, except what their own record says.
+    var passed: UInt64 = 0
+
+    /// The window within which an event with the same source and id is a duplicate.
+    static let duplicateWindow = Duration.seconds(24 * 3_600)
+
+    init(limits: JournalLimits, clock: any WallClock) {
+        self.limits = limits
+        self.clock = clock
+        recent = RecentIDs(countMax: limits.rememberedIDs, window: Self.duplicateWindow, now: clock.now())
+    }
+
+    /// Bytes that count towards the bound.
+    var size: Int { log.size + delayedSize + letters.size + state.size }
+
+    // MARK: Events
+
+    mutating func append(_ events: [Event]) throws(JournalError) -> [Recorded] {
+        try makeRoom(for: events)
+        recent.age(now: clock.now())
+        var recorded: [Recorded] = []
+        recorded.reserveCapacity(events.count)
+        for event in events { recorded.append(record(event)) }
+        return recorded
+    }
+
+    /// Records one event, for which there is room.
+    mutating func record(_ event: Event) -> Recorded {
+        if !delayed.isEmpty, delayed.removeValue(forKey: event) != nil { delayedSize -= event.recordSize }
+        if let first = recent.remember(hash.identity(of: event), at: log.next) { return Recorded(position: first, isDuplicate: true) }
+        log.append(event)
+        return Recorded(position: log.next - 1)
+    }
+
+    /// Forgets what may be forgotten until the events fit.
+    mutating func makeRoom(for events: [Event]) throws(JournalError) {
+        var bytes = 0
+        for event in events { bytes += event.recordSize }
+        while log.first <= passed, log.count > 0, log.count + events.count > limits.history { log.dropFirst() }
+        guard log.count + events.count <= limits.events else {
+            throw JournalError(.full, "the journal holds \(log.count) events that are still owed to someone, its limit is \(limits.events): let handlers catch up")
+        }
+        guard size + bytes <= limits.bytes else {
+            throw JournalError(.full, "the journal holds \(size) bytes, its limit is \(limits.bytes): let handlers catch up, or store less state")
+        }
+    }
+
+    mutating func trim(through position: UInt64, owing: [SubscriptionNumber]) -> UInt64 {
+        var lowest = min(position, log.next - 1)
+        for number in owing where Int(number.index) < records.count { lowest = min(lowest, records[Int(number.index)].progress.floor) }
+        for record in records where !record.isClaimed && !record.isRetired { lowest = min(lowest, record.progress.floor) }
+        passed = max(passed, lowest)
+        return log.first
+    }
+
+    // MARK: Subscriptions
+
+    mutating func claim(_ claim: Claim) -> Claimed {
+        if let index = numbers[claim.name] {
+            records[index].isClaimed = true
+            let record = records[index]
+            // What was let go while nobody was owed it has ended, whatever the record says.
+            var progress = record.progress
+            progress.end(Span(after: 0, through: log.first - 1))
+            return Claimed(
+                number: SubscriptionNumber(UInt32(index)), isNew: false, floor: progress.floor, ended: progress.ended,
+                strays: record.strays.values.sorted { ($0.due, $0.position) < ($1.due, $1.position) }, cursor: record.cursor,
+                schedule: record.schedule ?? claim.schedule)
+        }
+        var record = SubscriptionRecord(progress: Progress(floor: log.next - 1))
+        record.schedule = claim.schedule
+        numbers[claim.name] = records.count
+        records.append(record)
+        return Claimed(number: SubscriptionNumber(UInt32(records.count - 1)), isNew: true, floor: log.next - 1, schedule: claim.schedule)
+    }
+
+    mutating func retire(_ name: String) {
+        guard let index = numbers.removeValue(forKey: name) else { return }
+        records[index] = SubscriptionRecord(progress: Progress(floor: .max))
+        records[index].isRetired = true
+    }
+}
+
+/// What the journal knows of one subscription.
+struct SubscriptionRecord {
+    var progress: Progress
+    var strays: [UInt64: Stray] = [:]
+    var cursor: JSON?
+    var schedule: Timestamp?
+    var isClaimed = true
+    var isRetired = false
+}

@@ -1,0 +1,68 @@
+import MoonbusEvents
+
+/// The state of all plugins: values with versions that rise with each write, whatever the key.
+struct StateTable {
+    private var plugins: [String: [String: StateEntry]] = [:]
+    private var version: UInt64 = 0
+    private(set) var size = 0
+    private var nextSweep = Timestamp(microseconds: 0)
+
+    /// Values that have expired go at most this long after somebody has written.
+    private static let sweepEvery = Duration.seconds(60)
+
+    func entry(_ plugin: String, _ key: String, now: Timestamp) -> StateEntry? {
+        guard let entry = plugins[plugin]?[key], !entry.hasExpired(now) else { return nil }
+        return entry
+    }
+
+    /// In bytewise key order.
+    func entries(_ plugin: String, prefix: String, after: String?, limit: Int, now: Timestamp) -> [StateEntry] {
+        let found = (plugins[plugin] ?? [:]).values.filter { entry in
+            !entry.hasExpired(now) && entry.key.utf8.starts(with: prefix.utf8) && after.map { Self.precedes($0, entry.key) } ?? true
+        }
+        return Array(found.sorted { Self.precedes($0.key, $1.key) }.prefix(limit))
+    }
+
+    /// The keys that are not any more what the handler saw.
+    func conflicts(of change: StateChange, now: Timestamp) -> [String] {
+        change.reads.filter { (entry(change.plugin, $0.key, now: now)?.version ?? 0) != $0.version }.map(\.key)
+    }
+
+    mutating func apply(_ change: StateChange, now: Timestamp) {
+        for write in change.writes {
+            version += 1
+            let entry = write.value.map { StateEntry(key: write.key, value: $0, version: version, expires: write.expires) }
+            let before = plugins[change.plugin, default: [:]].removeValue(forKey: write.key)
+            if let entry { plugins[change.plugin, default: [:]][write.key] = entry }
+            size += Self.size(of: entry) - Self.size(of: before)
+        }
+        sweepIfDue(now)
+    }
+
+    private mutating func sweepIfDue(_ now: Timestamp) {
+        guard now >= nextSweep else { return }
+        nextSweep = now + Self.sweepEvery
+        for plugin in plugins.keys {
+            let expired = plugins[plugin, default: [:]].values.filter { $0.hasExpired(now) }
+            for entry in expired {
+                size -= Self.size(of: entry)
+                plugins[plugin]?[entry.key] = nil
+            }
+            if plugins[plugin]?.isEmpty == true { plugins[plugin] = nil }
+        }
+    }
+
+    private static func precedes(_ left: String, _ right: String) -> Bool {
+        left.utf8.lexicographicallyPrecedes(right.utf8)
+    }
+
+    private static func size(of entry: StateEntry?) -> Int {
+        entry.map { $0.key.utf8.count + $0.value.byteCount + 64 } ?? 0
+    }
+}
+
+extension StateEntry {
+    fileprivate func hasExpired(_ now: Timestamp) -> Bool {
+        expires.map { $0 <= now } ?? false
+    }
+}

@@ -1,0 +1,136 @@
+import CLuaShim
+import Glibc
+
+/// What a lane has to say and has not sent yet: outcome records in the shim's output region, all other frames in a buffer.
+final class LaneOutput {
+    /// So many outcomes are sent at the latest.
+    static let outcomesMax: UInt32 = 128
+    /// So many bytes are sent at the latest. Far below the limit of a frame: one delivery can add 4 MiB of effects and 1 MiB of result.
+    private static let sizeMax = 1 << 20
+
+    /// Frames other than `outcomes`. They are sent before the outcomes that lie in the region: whoever writes a frame
+    /// that must come after them calls ``sealOutcomes()`` first.
+    let frames = FrameBuffer()
+    private let socket: Int32
+    private let lane: OpaquePointer
+    /// The coarse clock when work began that was not answered yet, in nanoseconds.
+    private var tick: Int64 = 0
+
+    init(socket: Int32, lane: OpaquePointer) {
+        self.socket = socket
+        self.lane = lane
+    }
+
+    /// The outcome records that wait in the region.
+    var outcomes: (records: UnsafeRawBufferPointer, count: UInt32) {
+        var size = 0
+        var count: UInt32 = 0
+        let start = moonbus_lane_output(lane, &size, &count)
+        return (UnsafeRawBufferPointer(start: start, count: size), count)
+    }
+
+    /// Moves the region's records into the buffer, so that what is appended next comes after them.
+    func sealOutcomes() {
+        let (records, count) = outcomes
+        guard count > 0 else { return }
+        frames.appendOutcomes(count: count, records: records)
+        moonbus_lane_output_clear(lane)
+    }
+
+    /// Gives the last record of the region more effects, in front of its own.
+    ///
+    /// - Parameter offset: where that record begins, and how many are before it.
+    func prepend(effects: [UInt8], toRecordAt offset: (size: Int, count: UInt32)) {
+        let (records, _) = outcomes
+        guard records.count > offset.size else { return }
+        let earlier = UnsafeRawBufferPointer(rebasing: records[..<offset.size])
+        let last = UnsafeRawBufferPointer(rebasing: records[offset.size...])
+        let staged = Int(UInt32(littleEndian: last.loadUnaligned(fromByteOffset: 12, as: UInt32.self)))
+        let detail = Int(UInt32(littleEndian: last.loadUnaligned(fromByteOffset: 16, as: UInt32.self)))
+        let body = OutcomeRecord.headerSize
+        if offset.count > 0 { frames.appendOutcomes(count: offset.count, records: earlier) }
+
+        frames.beginFrame(Frame.LaneKind.outcomes)
+        frames.append(UInt32(1))
+        frames.append(UInt32(0))
+        frames.append(bytes: UnsafeRawBufferPointer(rebasing: last[..<12]))
+        frames.append(UInt32(effects.count + staged))
+        frames.append(UInt32(detail))
+        frames.append(UInt32(padded(body + effects.count + staged + detail)))
+        frames.append(bytes: effects)
+        frames.append(bytes: UnsafeRawBufferPointer(rebasing: last[body..<body + staged + detail]))
+        frames.endFrame()
+        moonbus_lane_output_clear(lane)
+    }
+
+    /// New work has come: what it leaves may wait until the clock ticks.
+    func beginTurn() {
+        tick = coarseNow()
+    }
+
+    /// Sends when enough waits, or when the oldest of it may have waited for a clock tick (1 to 4 ms).
+    ///
+    /// The coarse clock is read because it costs 5 ns, a tenth of what the exact one would add to each delivery.
+    @inline(__always)
+    func flushIfDue() throws(LaneWorker.End) {
+        let (records, count) = outcomes
+        if count >= Self.outcomesMax || records.count + frames.size >= Self.sizeMax || (count > 0 && coarseNow() != tick) { try flush() }
+    }
+
+    /// Sends everything, in as few writes as the socket takes.
+    func flush() throws(LaneWorker.End) {
+        let (records, count) = outcomes
+        beginTurn()
+        guard count > 0 || !frames.isEmpty else { return }
+        // The header of the last frame, whose body is sent from where it lies.
+        var header = (
+            UInt32(4 + 8 + records.count).littleEndian, UInt32(Frame.LaneKind.outcomes).littleEndian, count.littleEndian, UInt32(0)
+        )
+        let buffered = frames.bytes
+        try withUnsafeMutableBytes(of: &header) { header throws(LaneWorker.End) in
+            let tail = count > 0 ? (header.count, records.count) : (0, 0)
+            var parts = (
+                iovec(iov_base: UnsafeMutableRawPointer(mutating: buffered.baseAddress), iov_len: buffered.count),
+                iovec(iov_base: header.baseAddress, iov_len: tail.0),
+                iovec(iov_base: UnsafeMutableRawPointer(mutating: records.baseAddress), iov_len: tail.1)
+            )
+            try withUnsafeMutableBytes(of: &parts) { parts throws(LaneWorker.End) in try send(parts.bindMemory(to: iovec.self)) }
+        }
+        frames.removeAll()
+        moonbus_lane_output_clear(lane)
+    }
+
+    private func send(_ parts: UnsafeMutableBufferPointer<iovec>) throws(LaneWorker.End) {
+        var parts = parts[...]
+        while let first = parts.first {
+            if first.iov_len == 0 {
+                parts = parts.dropFirst()
+                continue
+            }
+            var sent = writev(socket, parts.base.baseAddress?.advanced(by: parts.startIndex), Int32(parts.count))
+            if sent < 0 {
+                switch errno {
+                case EINTR: continue
+                case EAGAIN:
+                    var interest = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
+                    poll(&interest, 1, -1)
+                    continue
+                default: throw .disconnected
+                }
+            }
+            for index in parts.indices where sent > 0 {
+                let taken = min(sent, parts.base[index].iov_len)
+                parts.base[index].iov_base += taken
+                parts.base[index].iov_len -= taken
+                sent -= taken
+            }
+        }
+    }
+
+    @inline(__always)
+    private func coarseNow() -> Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
+        return Int64(now.tv_sec) &* 1_000_000_000 &+ Int64(now.tv_nsec)
+    }
+}
