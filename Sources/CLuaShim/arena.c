@@ -200,6 +200,7 @@ bool moonbus_arena_open(moonbus_arena *arena, size_t cap) {
     *arena = (moonbus_arena){.cap = cap};
     if (!reserve(arena)) return false;
     arena->slots = moonbus_stack_slots_open();
+    if (arena->slots != NULL) arena->slots_base = moonbus_stack_slots_base(arena->slots);
     return true;
 }
 
@@ -220,7 +221,7 @@ static bool is_test_failure(moonbus_arena *arena) {
 
 /* Bookkeeping of a stack slot whose block changes from `old_size` to `new_size`. False over the cap or the slot's size. */
 static bool recharge(moonbus_arena *arena, size_t old_size, size_t new_size) {
-    if (new_size > moonbus_stack_slots_limit()) {
+    if (new_size > MOONBUS_SLOT_SIZE) {
         arena->stack_overflowed = true;
         return false;
     }
@@ -230,34 +231,64 @@ static bool recharge(moonbus_arena *arena, size_t old_size, size_t new_size) {
     return true;
 }
 
+/* The first stack of the thread that was allocated last; NULL over the cap. */
+static void *allocate_first_stack(moonbus_arena *arena, size_t size) {
+    if (!recharge(arena, 0, size)) return refuse(arena);
+    void *block = moonbus_stack_slots_take(arena->slots, arena->new_thread, size);
+    if (block == NULL) { /* no slot left: an ordinary block */
+        recharge(arena, size, 0);
+        block = take(arena, size);
+    }
+    if (block != NULL) arena->new_thread = NULL;
+    return block;
+}
+
+/* Reads the frame of a function that no sanitizer knows. */
+__attribute__((no_sanitize("address"))) static inline bool is_stack_move(const uintptr_t *frame) {
+    return moonbus_stack_move.caller_word != 0 && frame[moonbus_stack_move.caller_word] == moonbus_stack_move.caller;
+}
+
+__attribute__((no_sanitize("address"))) static lua_State *moving_thread(const uintptr_t *frame) {
+    return (lua_State *)frame[moonbus_stack_move.thread_word];
+}
+
 /* A new block, which may be a Lua stack: those get slots, see stack_slots.c. `tag`: the kind of object, as Lua says it. */
 static void *allocate_new(moonbus_arena *arena, size_t tag, size_t size, const uintptr_t *frame) {
     if (MOONBUS_UNLIKELY(is_test_failure(arena))) return refuse(arena);
-    if (arena->slots != NULL) {
-        if (MOONBUS_UNLIKELY(tag == LUA_TTHREAD)) {
-            char *block = take(arena, size);
-            if (block != NULL) arena->new_thread = (lua_State *)(block + LUA_EXTRASPACE);
-            return block;
-        }
-        if (tag == 0) {
-            if (MOONBUS_UNLIKELY(arena->new_thread != NULL) && size == MOONBUS_INITIAL_STACK_SIZE) {
-                if (!recharge(arena, 0, size)) return refuse(arena);
-                void *block = moonbus_stack_slots_take(arena->slots, arena->new_thread, size);
-                if (block == NULL) recharge(arena, size, 0); /* none left: an ordinary block */
-                if (block == NULL) block = take(arena, size);
-                if (block != NULL) arena->new_thread = NULL;
-                return block;
-            }
-            size_t old_size;
-            void *block = moonbus_stack_slots_moving(arena->slots, frame, &old_size);
-            if (MOONBUS_UNLIKELY(block != NULL)) {
-                if (!recharge(arena, old_size, size)) return refuse(arena);
-                moonbus_stack_slots_resize(arena->slots, block, size, true);
-                return block;
-            }
-        }
+    if (MOONBUS_UNLIKELY(arena->slots == NULL)) return take(arena, size);
+    if (MOONBUS_UNLIKELY(tag == LUA_TTHREAD)) {
+        char *block = take(arena, size);
+        if (block != NULL) arena->new_thread = (lua_State *)(block + LUA_EXTRASPACE);
+        return block;
     }
-    return take(arena, size);
+    if (tag != 0) return take(arena, size);
+    if (MOONBUS_UNLIKELY(arena->new_thread != NULL) && size == MOONBUS_INITIAL_STACK_SIZE) return allocate_first_stack(arena, size);
+    if (MOONBUS_LIKELY(!is_stack_move(frame))) return take(arena, size);
+    size_t old_size;
+    void *block = moonbus_stack_slots_moving(arena->slots, moving_thread(frame), &old_size);
+    if (block == NULL) return take(arena, size);
+    if (!recharge(arena, old_size, size)) return refuse(arena);
+    moonbus_stack_slots_resize(arena->slots, block, size, true);
+    return block;
+}
+
+/* A block of a slot gets another size, or is given up. */
+static void *reallocate_stack(moonbus_arena *arena, void *block, size_t old_size, size_t new_size) {
+    if (new_size == 0) {
+        recharge(arena, moonbus_stack_slots_free(arena->slots, block), 0);
+        return NULL;
+    }
+    if (!recharge(arena, old_size, new_size)) return refuse(arena);
+    moonbus_stack_slots_resize(arena->slots, block, new_size, false);
+    return block;
+}
+
+static inline bool is_in_slot(const moonbus_arena *arena, const void *block) {
+    return arena->slots_base != NULL && (size_t)((const char *)block - arena->slots_base) < (size_t)MOONBUS_SLOT_COUNT * MOONBUS_SLOT_SIZE;
+}
+
+__attribute__((no_sanitize("address"))) static void record(moonbus_arena *arena, const uintptr_t *frame) {
+    for (int i = 0; i < MOONBUS_FRAME_WORDS; i++) arena->recorder[i] = frame[i];
 }
 
 /* noinline, and never called but by Lua: `frame` is what stack_slots.c calibrated. */
@@ -266,20 +297,10 @@ __attribute__((noinline)) void *moonbus_arena_allocate(void *context, void *bloc
     const uintptr_t *frame = __builtin_frame_address(0);
     if (block == NULL) {
         if (new_size == 0) return NULL;
-        if (MOONBUS_UNLIKELY(arena->recorder != NULL) && old_size == 0) {
-            for (int i = 0; i < MOONBUS_FRAME_WORDS; i++) arena->recorder[i] = frame[i];
-        }
+        if (MOONBUS_UNLIKELY(arena->recorder != NULL) && old_size == 0) record(arena, frame);
         return allocate_new(arena, old_size, new_size, frame);
     }
-    if (MOONBUS_UNLIKELY(arena->slots != NULL && moonbus_stack_slots_own(arena->slots, block))) {
-        if (new_size == 0) {
-            recharge(arena, moonbus_stack_slots_free(arena->slots, block, old_size), 0);
-            return NULL;
-        }
-        if (!recharge(arena, old_size, new_size)) return refuse(arena);
-        moonbus_stack_slots_resize(arena->slots, block, new_size, false);
-        return block;
-    }
+    if (MOONBUS_UNLIKELY(is_in_slot(arena, block))) return reallocate_stack(arena, block, old_size, new_size);
     if (new_size == 0) {
         give(arena, block, old_size);
         return NULL;

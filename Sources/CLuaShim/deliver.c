@@ -5,6 +5,7 @@
  */
 #include "tasks.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 /* ---- bodies ------------------------------------------------------------------------------------------------------------- */
@@ -149,6 +150,23 @@ static int64_t wall_clock_us(void) {
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static void forget_error(moonbus_context *context) {
+    free(context->error);
+    context->error = NULL;
+    context->error_size = 0;
+}
+
+/* Keeps the fault for moonbus_context_error. */
+static void keep_error(moonbus_context *context) {
+    char *json = context->lane->scratch;
+    size_t size = moonbus_fault_encode(&context->fault, json, MOONBUS_FAULT_JSON_MAX);
+    forget_error(context);
+    context->error = malloc(size);
+    if (context->error == NULL) return; /* the status still says what happened */
+    memcpy(context->error, json, size);
+    context->error_size = size;
+}
+
 static moonbus_status run_source(moonbus_context *context, const char *source, size_t size, const char *chunk, uint64_t identifier,
                                  bool is_compile_only) {
     if (context->dead) return MOONBUS_STALE;
@@ -157,7 +175,7 @@ static moonbus_status run_source(moonbus_context *context, const char *source, s
         moonbus_fault_reset(&context->fault);
         context->fault.kind = "memory";
         moonbus_fault_set_message(&context->fault, "not enough memory", 17);
-        context->error_size = moonbus_fault_encode(&context->fault, context->error, sizeof context->error);
+        keep_error(context);
         return MOONBUS_MEMORY;
     }
     char name[LUA_IDSIZE + 2];
@@ -175,7 +193,8 @@ static moonbus_status run_source(moonbus_context *context, const char *source, s
     run->is_compile_only = is_compile_only;
     lua_pushcfunction(task->thread, run_chunk);
     moonbus_status status = moonbus_run_go(context, task);
-    context->error_size = status == MOONBUS_DONE ? 0 : moonbus_fault_encode(&context->fault, context->error, sizeof context->error);
+    forget_error(context);
+    if (status != MOONBUS_DONE) keep_error(context);
     moonbus_task_release(context, task);
     return status;
 }
@@ -190,5 +209,5 @@ moonbus_status moonbus_context_compile(moonbus_context *context, const char *sou
 
 const char *moonbus_context_error(const moonbus_context *context, size_t *size) {
     *size = context->error_size;
-    return context->error;
+    return context->error != NULL ? context->error : "";
 }

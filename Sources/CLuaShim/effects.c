@@ -24,7 +24,7 @@ void moonbus_effects_advance(moonbus_context *context, size_t size) {
 }
 
 bool moonbus_output_has_room(const moonbus_context *context) {
-    size_t most = MOONBUS_RECORD_HEADER + context->options.effect_bytes_max + sizeof context->error + MOONBUS_RESULT_MAX + 64;
+    size_t most = MOONBUS_RECORD_HEADER + context->options.effect_bytes_max + MOONBUS_FAULT_JSON_MAX + MOONBUS_RESULT_MAX + 64;
     return MOONBUS_OUTPUT_RESERVED - context->lane->output_size > most;
 }
 

@@ -3,7 +3,7 @@
  * Read-only, but for `event.data`: that is a plain table of the handler's own, decoded on first touch, the same table
  * each time. Field names are interned once a context; a lookup compares addresses.
  */
-#include "internal.h"
+#include "key_cache.h"
 
 /* docs/frames.md, "Event record": sizes of the variable fields, in their order. */
 typedef struct {
@@ -83,7 +83,7 @@ static void push_data(lua_State *L, const event_record *record) {
         return;
     }
     moonbus_json_decode(L, data.bytes, data.size);
-    if (lua_type(L, -1) != LUA_TLIGHTUSERDATA) return;
+    if (*data.bytes == '{' || *data.bytes == '[' || lua_type(L, -1) != LUA_TLIGHTUSERDATA) return;
     lua_pop(L, 1); /* null alone is no data: `if event.data` and a poller's first cursor read naturally */
     lua_pushnil(L);
 }

@@ -152,7 +152,7 @@ static void push_value(lua_State *L, const moonbus_value *value) {
 }
 
 static int push_results(lua_State *L, const moonbus_value *values, uint32_t count) {
-    luaL_checkstack(L, (int)count + 1, "results");
+    luaL_checkstack(L, (int)count + 12, "results"); /* 12: for moonbus_json_decode */
     for (uint32_t index = 0; index < count; index++) push_value(L, &values[index]);
     return (int)count;
 }

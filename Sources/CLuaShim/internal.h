@@ -55,6 +55,7 @@ typedef struct {
     uint64_t fail_after; /* for tests: allocations that still succeed, plus one; 0: no limit */
     void *free_lists[MOONBUS_ARENA_CLASSES];
     moonbus_stack_slots *slots; /* NULL: none; Lua stacks are then ordinary blocks */
+    char *slots_base;           /* their first byte; NULL without slots */
     bool stack_overflowed;      /* a stack wanted to outgrow its slot: Lua reports it as "not enough memory" */
     lua_State *new_thread;      /* its stack is the next allocation of the initial stack's size */
     uintptr_t *recorder;        /* only while stack_slots.c calibrates: where to copy the caller's frame */
@@ -78,17 +79,25 @@ enum { MOONBUS_FRAME_WORDS = 40 };
 void moonbus_stack_slots_calibrate(void);
 moonbus_stack_slots *moonbus_stack_slots_open(void);
 void moonbus_stack_slots_close(moonbus_stack_slots *slots);
-bool moonbus_stack_slots_own(const moonbus_stack_slots *slots, const void *block);
+char *moonbus_stack_slots_base(const moonbus_stack_slots *slots);
 void *moonbus_stack_slots_take(moonbus_stack_slots *slots, lua_State *thread, size_t size);
-/* If the frame says that Lua is about to move the stack of a thread which has a slot: the slot's block, and its size. */
-void *moonbus_stack_slots_moving(moonbus_stack_slots *slots, const uintptr_t *frame, size_t *old_size);
+/* How a request that moves a stack looks, as words above the allocator's frame address. `caller_word` 0: unknown. */
+typedef struct {
+    bool is_usable;
+    size_t caller_word, thread_word;
+    uintptr_t caller; /* return address inside luaD_reallocstack */
+} moonbus_stack_signature;
+extern moonbus_stack_signature moonbus_stack_move;
+/* The slot's block of a thread whose stack Lua is about to move, and its size; NULL when it has no slot. */
+void *moonbus_stack_slots_moving(moonbus_stack_slots *slots, const lua_State *thread, size_t *old_size);
 /* Gives the block at `block` a new size, in place. `frees_old`: Lua will free the old block, which is the same, next. */
 void moonbus_stack_slots_resize(moonbus_stack_slots *slots, void *block, size_t new_size, bool frees_old);
 /* Returns the bytes that came free: 0 when this was the free that follows a move in place. */
-size_t moonbus_stack_slots_free(moonbus_stack_slots *slots, void *block, size_t size);
-/* Bytes of the largest stack. */
-size_t moonbus_stack_slots_limit(void);
-size_t moonbus_stack_slots_size(const moonbus_stack_slots *slots, const void *block);
+size_t moonbus_stack_slots_free(moonbus_stack_slots *slots, void *block);
+enum {
+    MOONBUS_SLOT_COUNT = 2048, /* threads a context that get a slot; later ones get ordinary blocks */
+    MOONBUS_SLOT_SIZE = 8 << 20, /* bytes of the largest stack: about 100,000 levels of recursion; Lua's own limit is twice that */
+};
 
 /* Bytes of a new thread's stack in Lua 5.4: (BASIC_STACK_SIZE 40 + EXTRA_STACK 5) slots of 16 bytes. */
 enum { MOONBUS_INITIAL_STACK_SIZE = 45 * 16 };
@@ -115,6 +124,9 @@ typedef struct moonbus_task {
 } moonbus_task;
 
 enum { MOONBUS_TEXT_MAX = 4096, MOONBUS_FILE_MAX = 256 };
+
+/* Every character of a fault may need an escape of six. */
+enum { MOONBUS_FAULT_JSON_MAX = 6 * (2 * MOONBUS_TEXT_MAX + MOONBUS_FILE_MAX) + 256 };
 
 /* What went wrong in the run in progress, as bounded, printable UTF-8. */
 typedef struct {
@@ -170,8 +182,8 @@ struct moonbus_context {
     uint16_t array_hints[MOONBUS_JSON_DEPTH_MAX + 1];
     int close_depth; /* nested coroutine.close calls */
     moonbus_fault fault;
+    char *error; /* JSON of the last failed load, on the C heap; NULL: none */
     size_t error_size;
-    char error[6 * (2 * MOONBUS_TEXT_MAX + MOONBUS_FILE_MAX) + 256]; /* JSON of the last failed load */
 };
 
 typedef enum {
@@ -186,7 +198,7 @@ struct moonbus_run {
     sigjmp_buf escape;
     moonbus_context *context;
     moonbus_task *task;
-    char *c_stack; /* address in the frame that started the run */
+    const char *c_stack; /* frame that started the run */
     lua_State *volatile running; /* the innermost coroutine: the interrupt arms its hook */
     volatile sig_atomic_t zone;         /* 1: the signal handler may jump away */
     volatile sig_atomic_t expired;      /* the CPU limit has passed: unwinding, uncatchable */
@@ -273,8 +285,8 @@ static inline bool moonbus_run_unwinds(const moonbus_run *run) {
 }
 /* Bytes of C stack that the run uses. Lua's own limit does not count coroutines that are closed from coroutines. */
 static inline size_t moonbus_run_c_stack(const moonbus_run *run) {
-    char here;
-    return run->c_stack ? (size_t)(run->c_stack > &here ? run->c_stack - &here : 0) : 0;
+    const char *here = __builtin_frame_address(0);
+    return run->c_stack > here ? (size_t)(run->c_stack - here) : 0;
 }
 
 /* ---- effects.c, outcome.c ------------------------------------------------------------------------------------------- */
@@ -303,7 +315,7 @@ void moonbus_fault_reset(moonbus_fault *fault);
  * Stack [-1, +0, never raises]. */
 void moonbus_fault_describe(lua_State *L, moonbus_fault *fault);
 void moonbus_fault_set_message(moonbus_fault *fault, const char *text, size_t size);
-/* Writes JSON; returns its size, at most sizeof moonbus_context.error. */
+/* Writes JSON; returns its size, at most MOONBUS_FAULT_JSON_MAX. */
 size_t moonbus_fault_encode(const moonbus_fault *fault, char *out, size_t capacity);
 /* Copies as printable UTF-8: control characters and bad bytes become \xNN, too long ends in "…". Returns the size. */
 size_t moonbus_text_copy(char *out, size_t capacity, const char *text, size_t size);
@@ -348,7 +360,8 @@ typedef struct {
 /* Encodes the value at `index`. Raises with the path of what JSON cannot hold, or "too_large: …" past the limit.
  * Stack [-0, +0, may raise]. */
 void moonbus_json_encode(lua_State *L, int index, moonbus_json_writer *writer);
-/* Pushes the decoded value. Raises on anything that is not JSON. Stack [-0, +1, may raise]. */
+/* Pushes the decoded value. Raises on anything that is not JSON. The caller sees to 12 free slots.
+ * Stack [-0, +1, may raise]. */
 void moonbus_json_decode(lua_State *L, const char *text, size_t size);
 /* Pushes the member `key` of the JSON object, or nil. Stack [-0, +1, may raise]. */
 void moonbus_json_decode_member(lua_State *L, const char *text, size_t size, const char *key, size_t key_size);
@@ -362,9 +375,6 @@ bool moonbus_utf8_is_valid(const char *text, size_t size);
 size_t moonbus_json_format_number(char *out, double number);
 /* Reads the number at `text` (grammar already checked, `size` bytes). */
 bool moonbus_json_number(const char *text, size_t size, bool is_float, int64_t *integer, double *number);
-
-/* Pushes a string that is likely to have been pushed before. Stack [-0, +1, may raise (memory)]. */
-void moonbus_push_key(lua_State *L, moonbus_context *context, const char *text, size_t size);
 
 /* ---- event.c, times.c ------------------------------------------------------------------------------------------------ */
 

@@ -35,7 +35,9 @@ size_t moonbus_json_format_number(char *out, double number) {
         memcpy(out + size, ".0", 2);
         return size + 2;
     }
-    for (int digits = 15; digits <= 17; digits++) {
+    /* %g drops trailing zeros, so 15 digits are also the shortest form of all that needs fewer; subnormals need fewer
+     * digits than 15 to be told apart. */
+    for (int digits = fabs(number) < 2.3e-308 ? 1 : 15; digits <= 17; digits++) {
         size = print(out, number, digits);
         if (read_back(out, size) == number) break;
     }

@@ -35,11 +35,9 @@ moonbus_lane *moonbus_lane_enter(moonbus_page *page) {
 }
 
 void moonbus_lane_leave(moonbus_lane *lane) {
-    moonbus_watchdog_remove(lane);
     munmap(lane->output, MOONBUS_OUTPUT_RESERVED);
     munmap(lane->scratch, MOONBUS_SCRATCH_RESERVED);
-    lane->output = NULL;
-    lane->scratch = NULL;
+    moonbus_watchdog_remove(lane); /* last: from here on the slot may be another thread's */
 }
 
 const uint8_t *moonbus_lane_output(const moonbus_lane *lane, size_t *size, uint32_t *count) {

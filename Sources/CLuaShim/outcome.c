@@ -32,6 +32,7 @@ void moonbus_outcome_append(moonbus_context *context, moonbus_task *task, uint64
 }
 
 void moonbus_outcome_append_fault(moonbus_context *context, moonbus_task *task, uint64_t identifier, moonbus_status status) {
-    size_t size = moonbus_fault_encode(&context->fault, context->error, sizeof context->error);
-    moonbus_outcome_append(context, task, identifier, status, context->error, size);
+    char *json = context->lane->scratch;
+    size_t size = moonbus_fault_encode(&context->fault, json, MOONBUS_FAULT_JSON_MAX);
+    moonbus_outcome_append(context, task, identifier, status, json, size);
 }

@@ -115,21 +115,21 @@ static moonbus_status conclude(moonbus_context *context, moonbus_task *task, int
         /* Only what the body itself raised arrives here, such as no memory for the event: nothing is left to close. */
         run->status = MOONBUS_FAILED;
         moonbus_run_failed(thread, lua_status);
-        if (lua_resetthread(thread) != LUA_OK) lua_settop(thread, 0);
+        lua_resetthread(thread);
+        lua_settop(thread, 0);
     }
-    lua_settop(thread, 0);
-    return run->status;
+    return run->status; /* bodies return nothing: the stack is empty */
 }
 
 moonbus_status moonbus_run_go(moonbus_context *context, moonbus_task *task) {
     moonbus_lane *lane = context->lane;
     moonbus_run *run = &lane->run;
-    char here;
-    run->c_stack = &here;
+    run->c_stack = __builtin_frame_address(0);
     if (sigsetjmp(run->escape, 0) != 0) { /* 0: the handler blocks no signals, so there is no mask to restore */
         moonbus_watchdog_run_ends(lane);
         note_kill(lane->run.context);
         lane->run.task->state = MOONBUS_TASK_IDLE;
+        lane->run.task = NULL;
         return MOONBUS_KILLED;
     }
     moonbus_watchdog_run_begins(lane);
@@ -140,5 +140,7 @@ moonbus_status moonbus_run_go(moonbus_context *context, moonbus_task *task) {
     int lua_status = lua_resume(task->thread, context->L, 0, &result_count);
     moonbus_zone_leave(run);
     moonbus_watchdog_run_ends(lane);
-    return conclude(context, task, lua_status, result_count);
+    moonbus_status status = conclude(context, task, lua_status, result_count);
+    run->task = NULL; /* nothing runs: nothing can be staged */
+    return status;
 }

@@ -23,9 +23,9 @@
 #include <sys/mman.h>
 
 enum {
-    SLOT_COUNT = 2048,         /* threads a context that get one; later ones get ordinary blocks */
-    SLOT_SIZE = 8 << 20,       /* bytes of the largest stack: about 100,000 levels of recursion. Lua's own limit is twice that */
-    KEEP_SIZE = 64 * 1024,     /* pages beyond this go back to the kernel when a stack shrinks or ends */
+    SLOT_COUNT = MOONBUS_SLOT_COUNT,
+    SLOT_SIZE = MOONBUS_SLOT_SIZE,
+    KEEP_SIZE = 64 * 1024, /* pages beyond this go back to the kernel when a stack shrinks or ends */
     PAGE = 4096,
     NO_SLOT = -1,
 };
@@ -44,17 +44,12 @@ struct moonbus_stack_slots {
     stack_slot slots[SLOT_COUNT];
 };
 
-/* What calibration found. `caller_word` 0: nothing; slots are off unless Lua reallocates in place. */
-static struct {
-    bool usable;
-    size_t caller_word, thread_word; /* index into the words above the allocator's frame address */
-    uintptr_t caller;                /* return address inside luaD_reallocstack */
-} known;
+moonbus_stack_signature moonbus_stack_move;
 
 #define RESERVED_SIZE (sizeof(moonbus_stack_slots) + PAGE + (size_t)SLOT_COUNT * SLOT_SIZE)
 
 moonbus_stack_slots *moonbus_stack_slots_open(void) {
-    if (!known.usable) return NULL;
+    if (!moonbus_stack_move.is_usable) return NULL;
     void *memory = mmap(NULL, RESERVED_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return NULL;
     moonbus_stack_slots *slots = memory;
@@ -67,16 +62,12 @@ void moonbus_stack_slots_close(moonbus_stack_slots *slots) {
     munmap(slots, RESERVED_SIZE);
 }
 
-bool moonbus_stack_slots_own(const moonbus_stack_slots *slots, const void *block) {
-    return (size_t)((const char *)block - slots->base) < (size_t)SLOT_COUNT * SLOT_SIZE;
+char *moonbus_stack_slots_base(const moonbus_stack_slots *slots) {
+    return slots->base;
 }
 
 static stack_slot *slot_of(moonbus_stack_slots *slots, const void *block) {
     return &slots->slots[(size_t)((const char *)block - slots->base) / SLOT_SIZE];
-}
-
-size_t moonbus_stack_slots_size(const moonbus_stack_slots *slots, const void *block) {
-    return slot_of((moonbus_stack_slots *)slots, block)->size;
 }
 
 void *moonbus_stack_slots_take(moonbus_stack_slots *slots, lua_State *thread, size_t size) {
@@ -89,10 +80,7 @@ void *moonbus_stack_slots_take(moonbus_stack_slots *slots, lua_State *thread, si
     return slots->base + (size_t)index * SLOT_SIZE;
 }
 
-/* Reads frames of functions that no sanitizer knows. */
-__attribute__((no_sanitize("address"))) void *moonbus_stack_slots_moving(moonbus_stack_slots *slots, const uintptr_t *frame, size_t *old_size) {
-    if (known.caller_word == 0 || frame[known.caller_word] != known.caller) return NULL;
-    lua_State *thread = (lua_State *)frame[known.thread_word];
+void *moonbus_stack_slots_moving(moonbus_stack_slots *slots, const lua_State *thread, size_t *old_size) {
     for (int32_t index = 0; index < slots->fresh; index++) {
         if (slots->owners[index] == thread && slots->slots[index].size != 0) {
             *old_size = slots->slots[index].size;
@@ -102,16 +90,11 @@ __attribute__((no_sanitize("address"))) void *moonbus_stack_slots_moving(moonbus
     return NULL;
 }
 
-static void return_pages(moonbus_stack_slots *slots, stack_slot *slot, char *block) {
+static void return_pages(stack_slot *slot, char *block) {
     if (slot->resident <= KEEP_SIZE) return;
     size_t keep = slot->size > KEEP_SIZE ? (slot->size + PAGE - 1) & ~(size_t)(PAGE - 1) : KEEP_SIZE;
     if (slot->resident > keep) madvise(block + keep, slot->resident - keep, MADV_DONTNEED);
     slot->resident = (uint32_t)keep;
-    (void)slots;
-}
-
-size_t moonbus_stack_slots_limit(void) {
-    return SLOT_SIZE;
 }
 
 void moonbus_stack_slots_resize(moonbus_stack_slots *slots, void *block, size_t new_size, bool frees_old) {
@@ -121,21 +104,20 @@ void moonbus_stack_slots_resize(moonbus_stack_slots *slots, void *block, size_t 
     slot->size = (uint32_t)new_size;
     if (slot->size > slot->resident) slot->resident = slot->size;
     /* With `frees_old` Lua still copies the old contents on to themselves, at most `new_size` of them. */
-    if (shrinks) return_pages(slots, slot, block);
+    if (shrinks) return_pages(slot, block);
 }
 
-size_t moonbus_stack_slots_free(moonbus_stack_slots *slots, void *block, size_t size) {
+size_t moonbus_stack_slots_free(moonbus_stack_slots *slots, void *block) {
     stack_slot *slot = slot_of(slots, block);
     if (slot->moving) {
         slot->moving = 0;
         return 0;
     }
-    (void)size;
     size_t freed = slot->size;
     int32_t index = (int32_t)(slot - slots->slots);
     slots->owners[index] = NULL;
     slot->size = 0;
-    return_pages(slots, slot, block);
+    return_pages(slot, block);
     slot->next_free = slots->first_free;
     slots->first_free = index;
     return freed;
@@ -217,12 +199,12 @@ static bool agree_on_thread(const calibration *run, size_t word) {
 }
 
 static void conclude(const calibration *run) {
-    for (size_t word = 1; word < MOONBUS_FRAME_WORDS && known.caller_word == 0; word++)
-        if (agree_on_caller(run, word)) known.caller_word = word;
-    for (size_t word = 1; word < MOONBUS_FRAME_WORDS && known.thread_word == 0; word++)
-        if (agree_on_thread(run, word)) known.thread_word = word;
-    known.caller = run->stacks[0].words[known.caller_word];
-    known.usable = known.caller_word != 0 && known.thread_word != 0;
+    for (size_t word = 1; word < MOONBUS_FRAME_WORDS && moonbus_stack_move.caller_word == 0; word++)
+        if (agree_on_caller(run, word)) moonbus_stack_move.caller_word = word;
+    for (size_t word = 1; word < MOONBUS_FRAME_WORDS && moonbus_stack_move.thread_word == 0; word++)
+        if (agree_on_thread(run, word)) moonbus_stack_move.thread_word = word;
+    moonbus_stack_move.caller = run->stacks[0].words[moonbus_stack_move.caller_word];
+    moonbus_stack_move.is_usable = moonbus_stack_move.caller_word != 0 && moonbus_stack_move.thread_word != 0;
 }
 
 /* The state's own calls cannot raise here: nothing is refused but the growth that is meant to be. */

@@ -3,7 +3,7 @@
  *   gmatch    an iterator that failed once is dead: Lua's keeps a stale depth counter after "pattern too complex", and
  *             its next call overflows the C stack (corpus s22; in every release up to 5.4.8)
  *   format    %s shows no addresses, %p is refused
- *   rep       repeating nothing takes no time, whatever the count
+ *   rep       repeating nothing takes no time, whatever the count; more than the cap is "not enough memory"
  *
  * Pattern matching itself may take exponential time inside one C call: the hard kill ends that.
  */
@@ -61,11 +61,16 @@ static int string_format(lua_State *L) {
 static int string_rep(lua_State *L) {
     size_t size, separator_size = 0;
     luaL_checklstring(L, 1, &size);
+    lua_Integer count = luaL_checkinteger(L, 2);
     luaL_optlstring(L, 3, "", &separator_size);
-    if (size == 0 && separator_size == 0) {
-        luaL_checkinteger(L, 2);
+    if (size + separator_size == 0) {
         lua_pushliteral(L, "");
         return 1;
+    }
+    moonbus_arena *arena = &moonbus_context_of(L)->arena;
+    if (count > 0 && (size_t)count > arena->cap / (size + separator_size) + 1) {
+        arena->refused_count++; /* what the allocator would say, had Lua asked it */
+        return luaL_error(L, "not enough memory");
     }
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);

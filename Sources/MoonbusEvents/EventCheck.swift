@@ -106,6 +106,7 @@ enum EventCheck {
         guard bytes.count <= sizeMax else {
             throw EventError(.tooLarge, "\(name) has \(bytes.count) bytes; the limit is \(sizeMax)")
         }
+        if UTF8Check.isPrintableASCII(bytes) { return }
         if let index = UTF8Check.firstInvalid(in: bytes) {
             throw EventError(.badAttribute, "\(name) is not UTF-8 at byte \(index)")
         }

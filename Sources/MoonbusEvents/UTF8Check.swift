@@ -14,6 +14,24 @@ enum UTF8Check {
         return nil
     }
 
+    /// Whether all bytes are printable ASCII (or spaces), which answers both questions here at once.
+    static func isPrintableASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var index = 0
+        while index + 8 <= bytes.count {
+            let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            // High bits: not ASCII; below 0x20; 0x7F. A borrow can only refuse more, never accept.
+            let deleted = word ^ 0x7F7F_7F7F_7F7F_7F7F
+            let flaws = word | (word &- 0x2020_2020_2020_2020) | (deleted &- 0x0101_0101_0101_0101)
+            if flaws & 0x8080_8080_8080_8080 != 0 { return false }
+            index += 8
+        }
+        while index < bytes.count {
+            guard (0x20...0x7E).contains(bytes[index]) else { return false }
+            index += 1
+        }
+        return true
+    }
+
     /// How many bytes the character at `index` has, 1 to 4; `nil` when it is malformed.
     @inline(__always)
     static func width(in bytes: UnsafeRawBufferPointer, at index: Int) -> Int? {

@@ -105,7 +105,7 @@ void moonbus_context_destroy(moonbus_context *context);
  * means optional (nil allowed), arguments past the signature are an error:
  *   s string · i integer · n number · b boolean · v any scalar or nil · j anything JSON can hold (arrives as MOONBUS_JSON)
  *   t table that may hold functions, arrives as MOONBUS_JSON with {"$function":N} in their place · f function
- *   * any number of further arguments (at the end only; at most 6 arguments in all, more are left out): scalars as they
+ *   * any number of further arguments (at the end only, not behind j or t; at most 6 arguments in all, more are left out): scalars as they
  *     are, other values as their text, as `tostring` makes it (for print)
  *   d duration: "250ms" "5s" "1m30s" "2h" "1d" or seconds as a number; arrives as MOONBUS_INTEGER microseconds
  * A wrong argument raises: bad argument #2 to 'bus.emit' (duration expected, got table).

@@ -67,9 +67,9 @@ public enum CloudEvent {
         }
         if !reader.take("}") {
             repeat {
-                let name = reader.string()
+                let (name, isEscaped) = reader.rawString()
                 _ = reader.take(":")
-                try draft.set(name, &reader)
+                try draft.set(isEscaped ? draft.keep(unescaping: name) : name, &reader)
             } while reader.next(before: "}")
         }
         return try draft.event(strict: strict, source: source)

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// An event whose attributes come one by one, in any order.
 struct EventDraft: ~Copyable {
     private var fields = EventFields()
@@ -14,49 +16,61 @@ struct EventDraft: ~Copyable {
     }
 
     /// Takes a member of the JSON format; the reader stands before its value.
-    mutating func set(_ name: String, _ reader: inout JSONReader) throws(EventError) {
+    mutating func set(_ name: UnsafeRawBufferPointer, _ reader: inout JSONReader) throws(EventError) {
         let first = reader.peek()
-        if name == "data" {
+        let attribute = CloudEventAttribute(name)
+        if attribute == .data {
             fields.data = reader.span()
         } else if first == UInt8(ascii: "n") {
             // The JSON format: an attribute that is null is not set.
             reader.skipValue()
-        } else if name == "hops" {
+        } else if attribute == .hops {
             fields.hops = try Self.hops(reader.value())
-        } else if Self.isText(name) {
-            guard first == UInt8(ascii: "\"") else { throw EventError(.badAttribute, "\(name) is \(reader.value().kind); it is a text") }
+        } else if let attribute {
+            guard first == UInt8(ascii: "\"") else {
+                throw EventError(.badAttribute, "\(attribute.rawValue) is \(reader.value().kind); it is a text")
+            }
             let (raw, isEscaped) = reader.rawString()
-            try set(name, text: isEscaped ? keep(raw) : raw)
+            try set(attribute, text: isEscaped ? keep(unescaping: raw) : raw)
         } else {
-            try setExtension(name, reader.value())
+            try setExtension(Self.string(name), reader.value())
         }
     }
 
     /// Takes an attribute's text, which must outlive the draft.
     mutating func set(_ name: String, text: UnsafeRawBufferPointer) throws(EventError) {
-        guard !text.isEmpty else { throw EventError(.badAttribute, "\(name) is empty; leave it out") }
-        switch name {
-        case "id": fields.id = text
-        case "source": fields.source = text
-        case "type": fields.type = text
-        case "subject": fields.subject = text
-        case "partitionkey": fields.key = text
-        case "traceparent": fields.traceparent = text
-        case "causeid": fields.causeid = text
-        case "time":
+        if let attribute = CloudEventAttribute(rawValue: name) {
+            try set(attribute, text: text)
+        } else {
+            try setExtension(name, .string(Self.string(text)))
+        }
+    }
+
+    private mutating func set(_ attribute: CloudEventAttribute, text: UnsafeRawBufferPointer) throws(EventError) {
+        guard !text.isEmpty else { throw EventError(.badAttribute, "\(attribute.rawValue) is empty; leave it out") }
+        switch attribute {
+        case .id: fields.id = text
+        case .source: fields.source = text
+        case .type: fields.type = text
+        case .subject: fields.subject = text
+        case .partitionkey: fields.key = text
+        case .traceparent: fields.traceparent = text
+        case .causeid: fields.causeid = text
+        case .time:
             guard let time = Timestamp(rfc3339: text) else {
                 throw EventError(.badAttribute, "time \(shown(Self.string(text))) is not RFC 3339, like 2026-11-23T10:44:07Z")
             }
             fields.time = time
-        case "hops": fields.hops = try Self.hops(JSONReader.integer(text).map { .integer($0) } ?? .null)
-        case "specversion":
-            guard Self.string(text) == "1.0" else {
+        case .hops: fields.hops = try Self.hops(JSONReader.integer(text).map { .integer($0) } ?? .null)
+        case .specversion:
+            guard text.elementsEqual("1.0".utf8) else {
                 throw EventError(.badAttribute, "specversion is \(shown(Self.string(text))); only 1.0 is supported")
             }
             isVersionGiven = true
-        case "datacontenttype":
-            if try !MediaType.check(Self.string(text)) { try setExtension(name, .string(Self.string(text))) }
-        default: try setExtension(name, .string(Self.string(text)))
+        case .datacontenttype:
+            if text.elementsEqual("application/json".utf8) { return }
+            if try !MediaType.check(Self.string(text)) { try setExtension(attribute.rawValue, .string(Self.string(text))) }
+        case .dataschema, .data: try setExtension(attribute.rawValue, .string(Self.string(text)))
         }
     }
 
@@ -107,7 +121,8 @@ struct EventDraft: ~Copyable {
         extensions.append(value, depth: 0)
     }
 
-    private mutating func keep(_ raw: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    /// Decodes a string's bytes to where they live as long as the draft.
+    mutating func keep(unescaping raw: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         var bytes: [UInt8] = []
         JSONReader.unescape(raw, into: &bytes)
         return keep(bytes)
@@ -121,13 +136,6 @@ struct EventDraft: ~Copyable {
         return UnsafeRawBufferPointer(buffer)
     }
 
-    private static func isText(_ name: String) -> Bool {
-        switch name {
-        case "id", "source", "type", "subject", "partitionkey", "traceparent", "causeid", "time", "specversion", "datacontenttype", "dataschema": true
-        default: false
-        }
-    }
-
     private static func hops(_ value: JSONValue) throws(EventError) -> Int {
         guard case .integer(let hops) = value, (0...Int64(UInt16.max)).contains(hops) else {
             throw EventError(.badAttribute, "hops is a count from 0 to 65,535")
@@ -137,6 +145,33 @@ struct EventDraft: ~Copyable {
 
     private static func string(_ bytes: UnsafeRawBufferPointer) -> String {
         String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+/// The members of a CloudEvent that are no plain extensions.
+enum CloudEventAttribute: String, CaseIterable {
+    case type, id, source, data, time, specversion, subject, datacontenttype, partitionkey, traceparent, causeid, hops, dataschema
+
+    /// Finds a name among them by its bytes; without making a string, because every event from outside comes through here.
+    init?(_ name: UnsafeRawBufferPointer) {
+        let (candidate, text): (Self, StaticString)
+        switch (name.count, name.first) {
+        case (4, UInt8(ascii: "t")): (candidate, text) = name[1] == UInt8(ascii: "y") ? (.type, "type") : (.time, "time")
+        case (2, _): (candidate, text) = (.id, "id")
+        case (6, _): (candidate, text) = (.source, "source")
+        case (4, UInt8(ascii: "d")): (candidate, text) = (.data, "data")
+        case (4, UInt8(ascii: "h")): (candidate, text) = (.hops, "hops")
+        case (11, UInt8(ascii: "s")): (candidate, text) = (.specversion, "specversion")
+        case (11, UInt8(ascii: "t")): (candidate, text) = (.traceparent, "traceparent")
+        case (7, UInt8(ascii: "s")): (candidate, text) = (.subject, "subject")
+        case (7, UInt8(ascii: "c")): (candidate, text) = (.causeid, "causeid")
+        case (15, _): (candidate, text) = (.datacontenttype, "datacontenttype")
+        case (12, _): (candidate, text) = (.partitionkey, "partitionkey")
+        case (10, _): (candidate, text) = (.dataschema, "dataschema")
+        default: return nil
+        }
+        guard let start = name.baseAddress, memcmp(start, text.utf8Start, name.count) == 0 else { return nil }
+        self = candidate
     }
 }
 

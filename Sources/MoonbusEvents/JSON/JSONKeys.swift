@@ -13,7 +13,7 @@ struct JSONKeys: ~Copyable {
         var fingerprint: UInt64
     }
 
-    private static let smallMax = 16
+    private static let smallMax = 64
 
     private let text: UnsafeRawBufferPointer
     private var entries: UnsafeMutablePointer<Entry>?

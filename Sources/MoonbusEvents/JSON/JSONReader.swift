@@ -141,15 +141,33 @@ struct JSONReader {
     private mutating func skipString() -> Bool {
         var isEscaped = false
         index += 1
-        while bytes[index] != UInt8(ascii: "\"") {
-            if bytes[index] == UInt8(ascii: "\\") {
-                isEscaped = true
+        while true {
+            skipPlain()
+            if bytes[index] == UInt8(ascii: "\"") {
                 index += 1
+                return isEscaped
             }
-            index += 1
+            isEscaped = true
+            index += 2
         }
-        index += 1
-        return isEscaped
+    }
+
+    /// To the next quote or backslash, eight bytes at a time; see ``JSONValidator``.
+    @inline(__always)
+    private mutating func skipPlain() {
+        while index + 8 <= bytes.count {
+            let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let quote = word ^ 0x2222_2222_2222_2222
+            let backslash = word ^ 0x5C5C_5C5C_5C5C_5C5C
+            let ones: UInt64 = 0x0101_0101_0101_0101
+            let mask = (((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash)) & 0x8080_8080_8080_8080
+            if mask != 0 {
+                index += mask.trailingZeroBitCount / 8
+                return
+            }
+            index += 8
+        }
+        while bytes[index] != UInt8(ascii: "\""), bytes[index] != UInt8(ascii: "\\") { index += 1 }
     }
 
     private mutating func skipScalar() {

@@ -23,10 +23,7 @@ extension MemoryStore {
             events += commit.delayed.map(\.event)
             count += commit.delayed.count
         }
-        if !events.isEmpty {
-            try makeRoom(for: events)
-            recent.age(now: clock.now())
-        }
+        if !events.isEmpty { try makeRoom(for: events) }
         guard delayed.count + count <= limits.delayed else {
             throw JournalError(.full, "\(delayed.count) events wait for their time, the limit is \(limits.delayed)")
         }
@@ -76,7 +73,7 @@ extension MemoryStore {
     }
 
     private mutating func apply(_ commit: Commit, of index: Int) -> [Recorded] {
-        let recorded = commit.events.map { record($0) }
+        let recorded = record(commit.events)
         for later in commit.delayed where delayed[later.event] == nil && recent.position(of: hash.identity(of: later.event)) == nil {
             delayed[later.event] = later.due
             delayedSize += later.event.recordSize

@@ -40,19 +40,27 @@ struct MemoryStore {
 
     mutating func append(_ events: [Event]) throws(JournalError) -> [Recorded] {
         try makeRoom(for: events)
-        recent.age(now: clock.now())
-        var recorded: [Recorded] = []
-        recorded.reserveCapacity(events.count)
-        for event in events { recorded.append(record(event)) }
-        return recorded
+        return record(events)
     }
 
-    /// Records one event, for which there is room.
-    mutating func record(_ event: Event) -> Recorded {
-        if !delayed.isEmpty, delayed.removeValue(forKey: event) != nil { delayedSize -= event.recordSize }
-        if let first = recent.remember(hash.identity(of: event), at: log.next) { return Recorded(position: first, isDuplicate: true) }
-        log.append(event)
-        return Recorded(position: log.next - 1)
+    /// Records events, for which there is room.
+    ///
+    /// In two passes: the first looks up ids, whose places in memory are far apart, and the processor fetches many of them at once; a retain
+    /// between two of them would make it wait for each.
+    mutating func record(_ events: [Event]) -> [Recorded] {
+        guard !events.isEmpty else { return [] }
+        recent.age(now: clock.now())
+        var next = log.next
+        let recorded = events.map { event -> Recorded in
+            if let first = recent.remember(hash.identity(of: event), at: next) { return Recorded(position: first, isDuplicate: true) }
+            next += 1
+            return Recorded(position: next - 1)
+        }
+        for index in events.indices {
+            if !delayed.isEmpty, delayed.removeValue(forKey: events[index]) != nil { delayedSize -= events[index].recordSize }
+            if !recorded[index].isDuplicate { log.append(events[index]) }
+        }
+        return recorded
     }
 
     /// Forgets what may be forgotten until the events fit.

@@ -19,7 +19,8 @@ struct DeclarationDraft {
             throw Refusal("too many subscriptions: a plugin has at most 1,000")
         }
         if let permissions, !permissions.contains(where: { $0.covers(subscription.pattern) }) {
-            throw Refusal("denied: plugin.toml does not allow to subscribe to \"\(subscription.pattern)\"; add it to [permissions] subscribe")
+            throw Refusal(
+                "denied: plugin.toml does not allow to subscribe to \"\(subscription.pattern)\"; add it to [permissions] subscribe")
         }
         var subscription = subscription
         subscription.name = try take(name, else: subscription.pattern.text)

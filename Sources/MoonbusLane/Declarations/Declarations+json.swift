@@ -20,7 +20,9 @@ extension Declarations {
     /// - Throws: ``FrameError`` `.badText` or `.badValue` when this is not what a lane of ours writes.
     package init(_ bytes: UnsafeRawBufferPointer) throws(FrameError) {
         let json: JSON
-        do { json = try JSON(validating: bytes, limits: JSONLimits(depth: 64, bytes: 16 << 20)) } catch { throw FrameError(.badText, "declarations: \(error)") }
+        do { json = try JSON(validating: bytes, limits: JSONLimits(depth: 64, bytes: 16 << 20)) } catch {
+            throw FrameError(.badText, "declarations: \(error)")
+        }
         guard let object = json.value.object else { throw FrameError(.badValue, "declarations are not an object") }
         let fields = Fields(object)
         subscriptions = try fields.list("subscriptions", max: Self.subscriptionsMax, Subscription.init(fields:))

@@ -77,7 +77,9 @@ struct OptionReader {
 
     func function(_ name: String) throws(Refusal) -> Int32? {
         guard let value = object[name] else { return nil }
-        guard let reference = value.object?["$function"]?.integer, let function = Int32(exactly: reference) else { throw wrong(name, "a function") }
+        guard let reference = value.object?["$function"]?.integer, let function = Int32(exactly: reference) else {
+            throw wrong(name, "a function")
+        }
         return function
     }
 

@@ -32,10 +32,11 @@ package final class EventTable {
     package static let recordSizeMin = 40
     package static let recordSizeMax = 4 << 20
 
-    private var pointers: UnsafeMutablePointer<UnsafePointer<UInt8>?>
+    // Unchecked: it has one owner, and is read once a delivery.
+    @exclusivity(unchecked) private var pointers: UnsafeMutablePointer<UnsafePointer<UInt8>?>
     private var capacity = 256
     private var eventCount = 0
-    private(set) var deliveries = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) private(set) var deliveries = UnsafeRawBufferPointer(start: nil, count: 0)
 
     package init() {
         pointers = .allocate(capacity: capacity)

@@ -7,12 +7,13 @@ package final class FrameBuffer {
     /// Memory beyond this is given back once the buffer is empty.
     private static let capacityKept = 1 << 20
 
-    private var base: UnsafeMutableRawPointer
-    private var capacity: Int
-    private var start = 0
-    private var end = 0
+    // Unchecked: it has one owner, and checking each field's access costs more than writing the field.
+    @exclusivity(unchecked) private var base: UnsafeMutableRawPointer
+    @exclusivity(unchecked) private var capacity: Int
+    @exclusivity(unchecked) private var start = 0
+    @exclusivity(unchecked) private var end = 0
     /// Where the frame began that is being written; nil between frames.
-    private var open: Int?
+    @exclusivity(unchecked) private var open: Int?
 
     package init(capacity: Int = 16 << 10) {
         self.capacity = max(capacity, 64)

@@ -104,7 +104,9 @@ enum BusModule {
     private static func cron(_ context: LaneContext, _ call: HostCall) throws(Refusal) -> Verdict {
         let (options, function) = try options(call, of: "bus.cron", known: ["name", "tz"])
         let expression = text(call, 0)
-        guard (1...255).contains(expression.utf8.count) else { throw options.missing("a schedule has 1 to 255 bytes, e.g. \"0 7 * * 1-5\"") }
+        guard (1...255).contains(expression.utf8.count) else {
+            throw options.missing("a schedule has 1 to 255 bytes, e.g. \"0 7 * * 1-5\"")
+        }
         try declareTimer("bus.cron", context, call, .cron(expression, timezone: try options.text("tz")), function, options)
         return call.done()
     }
@@ -178,7 +180,9 @@ enum BusModule {
         }
         let data = call.bytes(1)
         guard data?.count ?? 0 <= Self.dataSizeMax else { throw Refusal("too_large: the data of a request has at most 256 KiB") }
-        let (timeout, subject, key) = (try options.interval("timeout"), try options.text("subject", sizeMax: 1_024), try options.text("key"))
+        let (timeout, subject, key) = (
+            try options.interval("timeout"), try options.text("subject", sizeMax: 1_024), try options.text("key")
+        )
         return try context.wait(for: .request) { json in
             json.append(json: #"{"name":"request","type":"#)
             json.append(jsonString: type.text)

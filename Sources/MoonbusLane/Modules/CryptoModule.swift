@@ -15,8 +15,10 @@ enum CryptoModule {
     private static let sizeMax = 8 << 20
 
     static let functions = [
-        ModuleFunction("crypto", "sha256", "s") { context, call throws(Refusal) in hex(SHA256.hash(data: try bytes(call, 0)), context, call) },
-        ModuleFunction("crypto", "sha512", "s") { context, call throws(Refusal) in hex(SHA512.hash(data: try bytes(call, 0)), context, call) },
+        ModuleFunction("crypto", "sha256", "s") { context, call throws(Refusal) in hex(SHA256.hash(data: try bytes(call, 0)), context, call)
+        },
+        ModuleFunction("crypto", "sha512", "s") { context, call throws(Refusal) in hex(SHA512.hash(data: try bytes(call, 0)), context, call)
+        },
         ModuleFunction("crypto", "hmac", "ss") { context, call throws(Refusal) in
             hex(HMAC<SHA256>.authenticationCode(for: try bytes(call, 1), using: SymmetricKey(data: try bytes(call, 0))), context, call)
         },
@@ -31,7 +33,8 @@ enum CryptoModule {
             }
             return call.returns(MOONBUS_STRING, context.worker.scratch)
         },
-        ModuleFunction("crypto", "equal", "ss") { _, call throws(Refusal) in call.returns(isEqual(try bytes(call, 0), try bytes(call, 1))) },
+        ModuleFunction("crypto", "equal", "ss") { _, call throws(Refusal) in call.returns(isEqual(try bytes(call, 0), try bytes(call, 1)))
+        },
         ModuleFunction("crypto", "uuid", "") { context, call in uuid(context, call) },
     ]
 

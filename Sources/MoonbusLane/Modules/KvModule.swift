@@ -44,7 +44,9 @@ enum KvModule {
     private static func set(_ context: LaneContext, _ call: HostCall) throws(Refusal) -> Verdict {
         let (key, task) = (try key(call), try task(context))
         guard let value = call.bytes(1) else { throw Refusal("kv.set: the value is nil; to remove a key call kv.delete") }
-        guard value.count <= valueSizeMax else { throw Refusal("too_large: a value has at most 256 KiB, this one has \(value.count) bytes") }
+        guard value.count <= valueSizeMax else {
+            throw Refusal("too_large: a value has at most 256 KiB, this one has \(value.count) bytes")
+        }
         var expiry: Int64 = 0
         if let ttl = try OptionReader(call.bytes(2), of: "kv.set", known: ["ttl"]).interval("ttl") {
             expiry = (Timestamp(microseconds: task.delivery.now_us) + ttl).microseconds
@@ -125,7 +127,8 @@ enum KvModule {
         var values: [KvKey: [UInt8]] = [:]
         for entry in RawJSON(reply).elements() {
             let entry = RawJSON(entry)
-            guard let name = entry.member("key"), let text = try? JSON(validating: name).value.string, let value = entry.member("value") else { continue }
+            guard let name = entry.member("key"), let text = try? JSON(validating: name).value.string, let value = entry.member("value")
+            else { continue }
             let key = KvKey(Array(text.utf8))
             values[key] = Array(value)
             let version = entry.member("version").flatMap { UInt64(String(decoding: $0, as: UTF8.self)) }
@@ -194,7 +197,9 @@ enum KvModule {
     }
 
     private static func task(_ context: LaneContext) throws(Refusal) -> TaskState {
-        guard let task = context.taskState() else { throw Refusal("kv is there in handlers only: nothing is stored while the plugin loads") }
+        guard let task = context.taskState() else {
+            throw Refusal("kv is there in handlers only: nothing is stored while the plugin loads")
+        }
         return task
     }
 }

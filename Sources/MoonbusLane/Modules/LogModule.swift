@@ -39,7 +39,8 @@ enum LogModule {
 
     private static func append(_ call: HostCall, _ index: Int, to line: FrameBuffer) {
         switch call.kind(index) {
-        case MOONBUS_STRING: if let text = call.bytes(index) { line.append(bytes: UnsafeRawBufferPointer(rebasing: text.prefix(textSizeMax))) }
+        case MOONBUS_STRING:
+            if let text = call.bytes(index) { line.append(bytes: UnsafeRawBufferPointer(rebasing: text.prefix(textSizeMax))) }
         case MOONBUS_BOOLEAN: line.append(text: call.boolean(index) == true ? "true" : "false")
         case MOONBUS_INTEGER: line.append(text: String(call.integer(index) ?? 0))
         case MOONBUS_NUMBER: line.append(text: String(call.number(index) ?? 0))
@@ -49,7 +50,9 @@ enum LogModule {
 
     // MARK: Frames
 
-    private static func write(_ context: LaneContext, _ level: StaticString, _ text: UnsafeRawBufferPointer, fields: UnsafeRawBufferPointer?) {
+    private static func write(
+        _ context: LaneContext, _ level: StaticString, _ text: UnsafeRawBufferPointer, fields: UnsafeRawBufferPointer?
+    ) {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
         switch context.logs.take(now: Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)) {
@@ -69,7 +72,9 @@ enum LogModule {
     }
 
     /// `{"level", "text", "fields", "delivery"}`; no delivery while the plugin loads.
-    private static func append(_ context: LaneContext, _ level: StaticString, _ text: UnsafeRawBufferPointer, fields: UnsafeRawBufferPointer?) {
+    private static func append(
+        _ context: LaneContext, _ level: StaticString, _ text: UnsafeRawBufferPointer, fields: UnsafeRawBufferPointer?
+    ) {
         let json = FrameBuffer(capacity: 256 + text.count)
         json.append(json: #"{"level":""#)
         json.append(json: level)

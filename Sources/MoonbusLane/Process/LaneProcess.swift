@@ -112,7 +112,10 @@ package enum LaneProcess {
             var limit = rlimit(rlim_cur: limit, rlim_max: limit)
             guard setrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0 else { die("setrlimit: \(errno)") }
         }
-        orDie { () throws(Sandbox.Failure) in try Sandbox.giveUpPrivileges() }
+        orDie { () throws(Sandbox.Failure) in
+            try Sandbox.tameMalloc()
+            try Sandbox.giveUpPrivileges()
+        }
     }
 
     private static func mapPage() -> UnsafeMutableRawPointer {

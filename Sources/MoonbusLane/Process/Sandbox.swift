@@ -20,6 +20,11 @@ enum Sandbox {
         try check("die with parent", moonbus_die_with_parent())
     }
 
+    /// Makes malloc do without files. Before there are threads.
+    static func tameMalloc() throws(Failure) {
+        try check("malloc", moonbus_use_one_arena())
+    }
+
     /// No core dumps, nobody may trace it, and no program that it could become would have more rights.
     /// Also makes /proc/self belong to root: what is to be written there must have been written.
     static func giveUpPrivileges() throws(Failure) {

@@ -3,10 +3,10 @@ import Synchronization
 
 /// A lane on a thread of this process: the same worker over the same frames, without the process border.
 ///
-/// For embedders that trust their plugins, and for tests. Floors 1 of the isolation hold; floors 2 and 3 do not: a
+/// For embedders that trust their plugins, and for tests. Floor 1 of the isolation (docs/ARCHITECTURE.md) holds; floors 2 and 3 do not: a
 /// script that finds a memory error in the interpreter takes the whole process with it.
 package final class ThreadLane: Sendable {
-    /// Lua's deepest legal recursion through C, with the hosts's functions on top, needs 5 MiB; the rest is margin.
+    /// Lua's deepest legal recursion through C, with the host functions on top, needs 5 MiB; the rest is margin.
     static let stackSize = 16 << 20
 
     private let thread: pthread_t

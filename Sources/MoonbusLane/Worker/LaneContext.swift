@@ -10,7 +10,7 @@ final class LaneContext {
     // The worker owns the context and outlives it.
     unowned(unsafe) let worker: LaneWorker
     /// The shim's context; nil while there is none.
-    private(set) var state: OpaquePointer?
+    @exclusivity(unchecked) private(set) var state: OpaquePointer?
     private(set) var declarations = Declarations()
     /// What `main.lua` declares while it loads; nil otherwise.
     var draft: DeclarationDraft?
@@ -21,9 +21,10 @@ final class LaneContext {
     var isLeaving = false
 
     /// The delivery that runs now, in its frame or in its ``TaskState``; nil while loading.
-    var delivery: UnsafePointer<moonbus_delivery>?
+    // Unchecked, here and below: one thread owns all of it, and the checks cost a tenth of a delivery.
+    @exclusivity(unchecked) var delivery: UnsafePointer<moonbus_delivery>?
     /// What is kept of the delivery that runs now; made when something asks for it, see ``taskState()``.
-    var task: TaskState?
+    @exclusivity(unchecked) var task: TaskState?
     /// Of deliveries that wait.
     var waiting: [UInt64: TaskState] = [:]
 
@@ -83,12 +84,15 @@ final class LaneContext {
             guard let host, let call else { return Int32(MOONBUS_RAISE.rawValue) }
             return Unmanaged<LaneContext>.fromOpaque(host)._withUnsafeGuaranteedRef { $0.call(HostCall(call)) }
         }
-        state = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { error in
-            moonbus_context_create(worker.lane, &options, error.baseAddress, error.count)
+        var reason = [CChar](repeating: 0, count: 256)
+        state = moonbus_context_create(worker.lane, &options, &reason, reason.count)
+        guard let state else {
+            throw LoadFailure(
+                "no context: " + String(decoding: reason.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self), kind: "memory")
         }
-        guard let state else { throw LoadFailure("no memory for a context", kind: "memory") }
         for (index, function) in Modules.functions.enumerated() {
-            let status = moonbus_context_register(state, function.table.pointer, function.name.pointer, function.signature.pointer, UInt32(index))
+            let status = moonbus_context_register(
+                state, function.table.pointer, function.name.pointer, function.signature.pointer, UInt32(index))
             guard status == 0 else { throw LoadFailure("not enough memory for the library", kind: "memory") }
         }
         if let patterns = blueprint.settings.emit?.map(\.text).joined(separator: "\n") {

@@ -14,7 +14,7 @@ final class LaneOutput {
     private let socket: Int32
     private let lane: OpaquePointer
     /// The coarse clock when work began that was not answered yet, in nanoseconds.
-    private var tick: Int64 = 0
+    @exclusivity(unchecked) private var tick: Int64 = 0
 
     init(socket: Int32, lane: OpaquePointer) {
         self.socket = socket

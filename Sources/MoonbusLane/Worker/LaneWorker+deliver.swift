@@ -56,7 +56,9 @@ extension LaneWorker {
 
     /// Ends a delivery that waits; its outcome says `cancelled`. One that does not wait has had its outcome.
     func cancel(_ delivery: UInt64, in identifier: UInt32, reason: String) {
-        guard let context = contexts[identifier], let state = context.state, let task = context.waiting.removeValue(forKey: delivery) else { return }
+        guard let context = contexts[identifier], let state = context.state, let task = context.waiting.removeValue(forKey: delivery) else {
+            return
+        }
         calls[task.call] = nil
         task.call = 0
         let status = running(context, task) { moonbus_context_cancel(state, delivery, reason) }

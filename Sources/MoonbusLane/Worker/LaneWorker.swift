@@ -37,7 +37,8 @@ package final class LaneWorker {
     let scratch = FrameBuffer(capacity: 4 << 10)
     /// The call that the running script begins to wait for. It is sent once the script has really been set aside.
     let calling = FrameBuffer(capacity: 4 << 10)
-    var contexts = ContextTable()
+    // Unchecked: one thread owns it, and it is read once a delivery.
+    @exclusivity(unchecked) var contexts = ContextTable()
     var calls: [UInt64: PendingCall] = [:]
     private var lastCall: UInt64 = 0
 

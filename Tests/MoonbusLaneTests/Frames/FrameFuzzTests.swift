@@ -38,7 +38,9 @@ import Testing
         let body = sample.body
         try Self.decode(body: body, kind: sample.kind)
         for count in stride(from: 0, to: body.count, by: 8) {
-            #expect(throws: FrameError.self, "cut at \(count) of \(body.count)") { try Self.decode(body: body.prefix(count), kind: sample.kind) }
+            #expect(throws: FrameError.self, "cut at \(count) of \(body.count)") {
+                try Self.decode(body: body.prefix(count), kind: sample.kind)
+            }
         }
     }
 

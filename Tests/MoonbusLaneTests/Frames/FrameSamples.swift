@@ -19,7 +19,8 @@ enum FrameSamples {
     static let host: [[UInt8]] = [
         bytes { buffer in
             #"{"plugin": "hello", "cpu_us": 1000}"#.withBytes { header in
-                buffer.appendLoad(context: 3, header: header, files: [("main.lua", Array("return 1".utf8)), ("lib/ü.lua", Array("x".utf8))])
+                buffer.appendLoad(
+                    context: 3, header: header, files: [("main.lua", Array("return 1".utf8)), ("lib/ü.lua", Array("x".utf8))])
             }
         },
         deliver(),
@@ -45,13 +46,15 @@ enum FrameSamples {
             var builder = DeliverFrameBuilder()
             builder.begin(in: buffer)
             for (index, type) in ["a.b", "a.c"].enumerated() {
-                guard let type = try? EventType(type), let event = try? Event(type: type, data: JSON(["n": .integer(Int64(index))]), id: "e\(index)")
+                guard let type = try? EventType(type),
+                    let event = try? Event(type: type, data: JSON(["n": .integer(Int64(index))]), id: "e\(index)")
                 else { continue }
                 let index = event.withUnsafeRecord { builder.append(event: $0) }
                 for context in UInt32(1)...3 {
                     builder.append(
                         DeliveryRecord(
-                            delivery: UInt64(index) * 10 + UInt64(context), context: context, function: 5, eventIndex: index, now: 12, seed: 13,
+                            delivery: UInt64(index) * 10 + UInt64(context), context: context, function: 5, eventIndex: index, now: 12,
+                            seed: 13,
                             identity: (14, 15), cpuLimit: 16, argument: DeliveryRecord.Argument.data))
                 }
             }
@@ -75,7 +78,9 @@ enum FrameSamples {
                 "true".withBytes { buffer.appendOutcome(delivery: 1, status: .done, effects: effects, detail: $0) }
             }
             let none = UnsafeRawBufferPointer(start: nil, count: 0)
-            withUnsafeBytes(of: Int64(250_000).littleEndian) { buffer.appendOutcome(delivery: 2, status: .retry, effects: none, detail: $0) }
+            withUnsafeBytes(of: Int64(250_000).littleEndian) {
+                buffer.appendOutcome(delivery: 2, status: .retry, effects: none, detail: $0)
+            }
             "no price".withBytes { buffer.appendOutcome(delivery: 3, status: .rejected, effects: none, detail: $0) }
             buffer.endFrame()
         }

@@ -35,7 +35,9 @@ import Testing
             case .ready(let version): seen.append("ready \(version)")
             case .loaded(let context, let isOK, let json): seen.append("loaded \(context) \(isOK) \(json.text)")
             case .outcomes(var reader):
-                while let outcome = try reader.next() { seen.append("outcome \(outcome.delivery) \(outcome.status) \(outcome.effects.count > 0)") }
+                while let outcome = try reader.next() {
+                    seen.append("outcome \(outcome.delivery) \(outcome.status) \(outcome.effects.count > 0)")
+                }
             case .call(let call, let delivery, let context, let json): seen.append("call \(call) \(delivery) \(context) \(json.text)")
             case .log(let context, let json): seen.append("log \(context) \(json.text)")
             case .lost(let context, let deliveries): seen.append("lost \(context) \(deliveries)")
@@ -43,7 +45,8 @@ import Testing
         }
         #expect(
             seen == [
-                "ready 1", #"loaded 3 true {"subscriptions": []}"#, "outcome 1 done true", "outcome 2 retry false", "outcome 3 rejected false",
+                "ready 1", #"loaded 3 true {"subscriptions": []}"#, "outcome 1 done true", "outcome 2 retry false",
+                "outcome 3 rejected false",
                 #"call 5 6 7 {"name": "sleep"}"#, #"log 7 {"level": "info"}"#, "lost 7 [1, 2, 3]",
             ])
     }

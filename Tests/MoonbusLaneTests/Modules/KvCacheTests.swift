@@ -55,7 +55,10 @@ import Testing
     }
 
     @Test func `elements are found as they are written`() {
-        #expect(#"[1, "a,b" ,[2,3],{"c":4}, true]"#.withBytes { RawJSON($0).elements().map(\.text) } == ["1", #""a,b""#, "[2,3]", #"{"c":4}"#, "true"])
+        #expect(
+            #"[1, "a,b" ,[2,3],{"c":4}, true]"#.withBytes { RawJSON($0).elements().map(\.text) } == [
+                "1", #""a,b""#, "[2,3]", #"{"c":4}"#, "true",
+            ])
         #expect("[]".withBytes { RawJSON($0).elements().count } == 0)
     }
 

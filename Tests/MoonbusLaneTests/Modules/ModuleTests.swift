@@ -5,7 +5,8 @@ import Testing
 @Suite struct ModuleTests {
     private func evaluate(_ script: String, seed: UInt64 = 7) throws -> TestHost.Outcome {
         let host = try TestHost()
-        let function = try host.load(#"bus.subscribe("a", function(event) return assert(load(event.data))() end)"#).subscriptions[0].function
+        let function = try host.load(#"bus.subscribe("a", function(event) return assert(load(event.data))() end)"#).subscriptions[0]
+            .function
         return try host.run(function, .string(script), seed: seed)
     }
 
@@ -46,7 +47,9 @@ import Testing
         #expect(try evaluate(script).json == "all")
     }
 
-    @Test(arguments: ["time.parse('yesterday')", "time.format(0/0)", "time.format(1e300)", "crypto.sha256(('x'):rep(9000000))", "crypto.sha256(1)"])
+    @Test(arguments: [
+        "time.parse('yesterday')", "time.format(0/0)", "time.format(1e300)", "crypto.sha256(('x'):rep(9000000))", "crypto.sha256(1)",
+    ])
     func `wrong arguments raise`(expression: String) throws {
         #expect(try evaluate("return (pcall(function() return \(expression) end))").json == false)
     }

@@ -99,7 +99,9 @@ final class TestHost {
     ///
     /// - Returns: their ids.
     @discardableResult
-    func deliver(_ function: Int32, _ data: [JSONValue] = [.null], context: UInt32 = 1, now: Int64 = 1_000_000_000, seed: UInt64 = 7) throws -> [UInt64] {
+    func deliver(_ function: Int32, _ data: [JSONValue] = [.null], context: UInt32 = 1, now: Int64 = 1_000_000_000, seed: UInt64 = 7) throws
+        -> [UInt64]
+    {
         var builder = DeliverFrameBuilder()
         builder.begin(in: output)
         var ids: [UInt64] = []
@@ -167,7 +169,9 @@ final class TestHost {
     }
 
     /// Delivers one event and returns its outcome, or throws whatever came instead.
-    func run(_ function: Int32, _ data: JSONValue = .null, context: UInt32 = 1, now: Int64 = 1_000_000_000, seed: UInt64 = 7) throws -> Outcome {
+    func run(_ function: Int32, _ data: JSONValue = .null, context: UInt32 = 1, now: Int64 = 1_000_000_000, seed: UInt64 = 7) throws
+        -> Outcome
+    {
         try deliver(function, [data], context: context, now: now, seed: seed)
         return try outcome()
     }

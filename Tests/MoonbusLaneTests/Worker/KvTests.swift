@@ -152,14 +152,16 @@ import Testing
         try host.reply(
             call.id,
             [
-                ["key": "p:a", "value": 1, "version": 1], ["key": "p:c", "value": 3, "version": 2], ["key": "p:d", "value": 4, "version": 3],
+                ["key": "p:a", "value": 1, "version": 1], ["key": "p:c", "value": 3, "version": 2],
+                ["key": "p:d", "value": 4, "version": 3],
             ])
         let outcome = try host.outcome()
         #expect(
             outcome.json == [["key": "p:a", "value": 1], ["key": "p:b", "value": "new"], ["key": "p:d", "value": 4]])
         #expect(
             outcome.effects == [
-                .read("p:a", 1), .read("p:c", 2), .read("p:d", 3), .set("p:b", #""new""#, expiry: 0), .delete("p:c"), .set("q", "1", expiry: 0),
+                .read("p:a", 1), .read("p:c", 2), .read("p:d", 3), .set("p:b", #""new""#, expiry: 0), .delete("p:c"),
+                .set("q", "1", expiry: 0),
             ])
     }
 

@@ -20,7 +20,8 @@ import Testing
 
     @Test func `a batch of deliveries is answered in order, one outcome each`() throws {
         let host = try TestHost()
-        let declared = try host.load(#"bus.subscribe("a", function(event) if event.data % 3 == 0 then error("three") end return event.data end)"#)
+        let declared = try host.load(
+            #"bus.subscribe("a", function(event) if event.data % 3 == 0 then error("three") end return event.data end)"#)
         let ids = try host.deliver(declared.subscriptions[0].function, (1...1_000).map { .integer($0) })
         for (index, id) in ids.enumerated() {
             let outcome = try host.outcome()

@@ -24,14 +24,17 @@ import Testing
         try host.reply(call.id, .null)
         let outcome = try host.outcome()
         #expect(outcome.delivery == id)
-        #expect(outcome.effects == [.emit("before", "null"), .emit("after", "null")] || outcome.effects == [.emit("before", ""), .emit("after", "")])
+        #expect(
+            outcome.effects == [.emit("before", "null"), .emit("after", "null")]
+                || outcome.effects == [.emit("before", ""), .emit("after", "")])
         #expect(outcome.json == ["slow", true])
     }
 
     @Test func `a request carries type, data and options, and returns the answer`() throws {
         let host = try TestHost()
         let declared = try host.load(
-            #"bus.subscribe("a", function() return bus.request("quote.requested", { sku = "A\n1" }, { timeout = "1s", key = "k" }).price end)"#)
+            #"bus.subscribe("a", function() return bus.request("quote.requested", { sku = "A\n1" }, { timeout = "1s", key = "k" }).price end)"#
+        )
         try host.deliver(declared.subscriptions[0].function)
         let call = try host.call()
         #expect(call.json == ["name": "request", "type": "quote.requested", "data": ["sku": "A\n1"], "timeout_us": 1_000_000, "key": "k"])

@@ -95,11 +95,11 @@ final class Script {
 }
 
 extension LuaLimits {
-    /// Short enough for tests that want to be interrupted, long enough for a busy machine.
+    /// Long enough for a busy machine and for sanitizers.
     static var quick: LuaLimits {
         var limits = LuaLimits()
         limits.memoryBytes = 16 << 20
-        limits.cpu = .milliseconds(200)
+        limits.cpu = .seconds(2)
         limits.grace = .milliseconds(50)
         return limits
     }

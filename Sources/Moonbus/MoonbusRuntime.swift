@@ -1,0 +1,118 @@
+public import Logging
+public import ServiceLifecycle
+import Synchronization
+
+/// An event bus and its plugins as one service of a Swift program.
+///
+///     let runtime = MoonbusRuntime(plugins: "plugins", logger: logger)
+///     let group = ServiceGroup(services: [runtime], gracefulShutdownSignals: [.sigterm], logger: logger)
+///     async let running: Void = group.run()
+///
+///     try await runtime.subscribe("orders.*.created", name: "audit", of: Order.self) { order, context in
+///         try context.emit("audit.noted", order.id)
+///     }
+///     let receipt = try await runtime.emit("orders.eu.created", Order(id: "o-7", total: 12), until: .settled)
+///     for await event in runtime.events(matching: "orders.>") { … }
+///
+/// Create it, give it to a `ServiceGroup` (or call ``run()`` yourself), and use it from anywhere: emits and subscriptions wait until the
+/// bus runs. When the group shuts down, intake ends, handlers finish what they have within ``Configuration/drain``, and ``run()`` returns.
+public final class MoonbusRuntime: Service {
+    /// The bus; accepts nothing before ``run()``.
+    public let bus: EventBus
+    /// The plugins; nil when the runtime was made without a folder.
+    public let plugins: PluginHost?
+    private let configuration: Configuration
+    private let phase = Mutex(Phase.created(waiting: []))
+
+    private enum Phase {
+        case created(waiting: [CheckedContinuation<Void, Never>])
+        case running
+        case ended
+    }
+
+    /// How a runtime works.
+    public struct Configuration: Sendable {
+        /// Where plugins run. By default on threads of this process: right for plugins that you wrote yourself. For code that you don't
+        /// trust, name a `moonbus` executable: `.processes(executable: "/usr/bin/moonbus", count: 2)`.
+        public var lanes: PluginHostConfiguration.Lanes = .threads(count: 1)
+        /// The bounds of the bus.
+        public var bus = BusConfiguration()
+        /// How long handlers may take to finish when the runtime ends; what is not done then is owed.
+        public var drain: Duration = .seconds(10)
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// Creates a runtime that does nothing before ``run()``.
+    ///
+    /// - Parameters:
+    ///   - folder: the plugins folder, loaded and watched; nil for Swift handlers only.
+    ///   - journal: where events and state are kept; the default forgets them when the process ends.
+    ///   - logger: yours: a library sets up no logging of its own.
+    public convenience init(
+        plugins folder: String? = nil, journal: any Journal = InMemoryJournal(), configuration: Configuration = .init(), logger: Logger
+    ) {
+        self.init(plugins: folder, journal: journal, configuration: configuration, logger: logger, pluginLogger: logger)
+    }
+
+    /// The same, with another logger for what plugins do: for a program that shows their notices itself.
+    package init(plugins folder: String?, journal: any Journal, configuration: Configuration, logger: Logger, pluginLogger: Logger) {
+        self.configuration = configuration
+        let bus = EventBus(journal: journal, configuration: configuration.bus, logger: logger)
+        self.bus = bus
+        plugins = folder.map { PluginHost(bus: bus, folder: $0, configuration: .init(lanes: configuration.lanes), logger: pluginLogger) }
+    }
+
+    /// Starts the bus and the plugins, and returns when the runtime is told to end and has drained.
+    ///
+    /// - Throws: ``JournalError`` or ``PluginError`` when it can't start. A plugin that can't be loaded is not an error of this call.
+    public func run() async throws {
+        try await start()
+        // Returns at graceful shutdown; throws when the task is cancelled, which means the same to us.
+        try? await gracefulShutdown()
+        await stop()
+    }
+
+    /// Starts the bus and the plugins. ``run()`` does this; call it yourself only together with ``stop()``.
+    ///
+    /// - Throws: as ``run()``; the runtime has then ended.
+    public func start() async throws {
+        do {
+            try await bus.start()
+            move(to: .running)
+            try await plugins?.start()
+        } catch {
+            await stop()
+            throw error
+        }
+    }
+
+    /// Ends intake, lets handlers finish, and stops plugins and bus. Idempotent.
+    public func stop() async {
+        move(to: .ended)
+        await plugins?.stop(within: configuration.drain)
+        await bus.stop(within: configuration.drain)
+    }
+
+    /// Returns once the bus runs (or has ended: what is asked of it then is refused).
+    public func whenRunning() async {
+        await withCheckedContinuation { continuation in
+            let isWaiting = phase.withLock { phase in
+                guard case .created(let waiting) = phase else { return false }
+                phase = .created(waiting: waiting + [continuation])
+                return true
+            }
+            if !isWaiting { continuation.resume() }
+        }
+    }
+
+    private func move(to next: Phase) {
+        let waiting = phase.withLock { phase in
+            defer { phase = next }
+            if case .created(let waiting) = phase { return waiting }
+            return []
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+}

@@ -1,0 +1,75 @@
+import Moonbus
+import MoonbusDispatch
+import MoonbusEvents
+import MoonbusJournal
+import MoonbusPlugins
+
+/// A bus with a plugin host for one workload.
+struct BenchHost {
+    /// How handlers run.
+    enum LaneKind: String, CaseIterable {
+        case process
+        case thread
+        /// Handlers in Swift: the bus without Lua.
+        case swift
+
+        var text: String { self == .swift ? "Swift handler" : "\(rawValue) lane" }
+    }
+
+    let bus: EventBus
+    let plugins: PluginHost
+
+    /// Runs `body` with a host and stops it afterwards.
+    static func run<Value>(_ kind: LaneKind, lanes: Int = 1, folder: String? = nil, _ body: (BenchHost) async throws -> Value) async throws -> Value {
+        let bus = EventBus(journal: InMemoryJournal(), logger: .silent)
+        try await bus.start()
+        let place: PluginHostConfiguration.Lanes = kind == .process ? .processes(executable: try ownExecutable(), count: lanes) : .threads(count: lanes)
+        let host = PluginHost(bus: bus, folder: folder, configuration: .init(lanes: place), logger: .silent)
+        let outcome: Result<Value, any Error>
+        do {
+            try await host.start()
+            outcome = .success(try await body(BenchHost(bus: bus, plugins: host)))
+        } catch let error as PluginError {
+            outcome = .failure(CommandError(.internal, error.render(color: false)))
+        } catch {
+            outcome = .failure(error)
+        }
+        await host.stop()
+        await bus.stop()
+        return try outcome.get()
+    }
+
+    /// Emits `count` events in batches and waits until `deliveriesEach` deliveries of each have settled.
+    ///
+    /// At most `window` events are under way: below the bound of a subscription's queue, so that nothing is refused.
+    func flood(_ count: Int, window: Int = 8_192, deliveriesEach: Int = 1, _ event: (Int) throws -> Event) async throws {
+        let batchCount = min(256, window)
+        let before = await bus.statistics()
+        var sent = 0
+        var settled = 0
+        while settled < count {
+            while sent < count, sent - settled < window {
+                let batch = try (sent..<min(sent + batchCount, count)).map(event)
+                sent += batch.count
+                bus.submit(batch) { (result: Result<SubmittedCount, EmitError>) in
+                    if case .failure(let error) = result { preconditionFailure("the workload stays within the bounds: \(error)") }
+                }
+            }
+            let now = await bus.statistics()
+            guard now.dead == before.dead else { throw CommandError(.internal, "a delivery of the workload failed") }
+            settled = Int(now.settled - before.settled) / deliveriesEach
+            // Half a millisecond: a few per cent of the window, and the asking costs nothing then.
+            if settled < count, sent == count || sent - settled >= window { try await Task.sleep(for: .microseconds(500)) }
+        }
+    }
+
+    /// Measures what `work` costs, lanes included.
+    func measure(_ work: () async throws -> Void) async throws -> (wall: Double, cpu: Double) {
+        let pids = CPUTime.lanePIDs()
+        let clock = ContinuousClock()
+        let (start, before) = (clock.now, CPUTime(lanePIDs: pids))
+        try await work()
+        let after = CPUTime(lanePIDs: pids)
+        return ((clock.now - start) / .seconds(1), after.total - before.total)
+    }
+}

@@ -1,0 +1,34 @@
+import CLuaShim
+import MoonbusEvents
+import MoonbusPlugins
+
+/// W2: one event to many plugins, each in a context of its own. The unit is the delivery.
+enum FanoutBench {
+    private static let script = """
+        local n = 0
+        bus.subscribe("order.created", { name = "count" }, function(event)
+          if event.type == "order.created" and event.data.amount > 100 then n = n + 1 end
+        end)
+        """
+
+    /// - Parameters:
+    ///   - contexts: plugins.
+    ///   - events: emitted; each is delivered to all of them.
+    static func run(_ kind: BenchHost.LaneKind, contexts: Int, events: Int) async throws -> Measurement {
+        let floorCPU = moonbus_floor_fanout(UInt32(contexts), UInt64(events))
+        guard floorCPU > 0 else { throw CommandError(.internal, "the floor could not be measured") }
+        return try await BenchHost.run(kind) { host in
+            for index in 0..<contexts { try await host.plugins.load("bench-\(index)", source: script) }
+            let type = try EventType("order.created")
+            let make: (Int) throws -> Event = { index in
+                try Event(type: type, data: JSON(trusted: Array(#"{"id":\#(index),"amount":150,"key":"k42"}"#.utf8)))
+            }
+            let window = max(16, 200_000 / contexts)
+            try await host.flood(min(events, 50), window: window, deliveriesEach: contexts, make)
+            let (wall, cpu) = try await host.measure { try await host.flood(events, window: window, deliveriesEach: contexts, make) }
+            let operations = events * contexts
+            return Measurement(
+                name: "fan-out to \(contexts), \(kind.text)", operations: operations, wall: wall, cpu: cpu, floor: Double(operations) / floorCPU)
+        }
+    }
+}

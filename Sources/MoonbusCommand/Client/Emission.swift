@@ -1,0 +1,141 @@
+import Glibc
+import MoonbusEvents
+import NIOCore
+import NIOHTTP1
+
+/// What `moonbus emit` is to do.
+struct EmissionPlan {
+    var type: EventType
+    var input: EventInput
+    var key: String?
+    var subject: String?
+    /// How long to wait for results; nil: not at all.
+    var wait: Duration?
+    /// Events a second; nil: as fast as they are taken.
+    var rate: Double?
+    var count: Int
+    /// One event from the command line; `key` is then a value, not the name of a field.
+    var isSingle: Bool
+    var json: Bool
+}
+
+/// The sending of many events: read, put in batches, sent, tried again while the service is full.
+///
+/// Each event gets its id here. A batch whose answer was lost can so be sent again: what was recorded is then a duplicate.
+struct Emission {
+    /// Events of a batch…
+    private static let batchCount = 256
+    /// …and its bytes: safely below what the service takes.
+    private static let batchBytes = 768 << 10
+    /// How long a full or stopping service is tried again.
+    private static let patience = Duration.seconds(60)
+
+    private var plan: EmissionPlan
+    private let client: ServiceClient
+    private var progress: Progress
+    private let source = "/moonbus/emit"
+
+    init(_ plan: EmissionPlan, _ client: ServiceClient) {
+        self.plan = plan
+        self.client = client
+        progress = Progress(label: "\(plan.type)", isShown: !plan.isSingle || plan.count > 1_000)
+    }
+
+    /// Sends everything.
+    ///
+    /// - Throws: ``CommandError``: 65 for bad input, with how much was sent before it, 75 when the service stays full.
+    mutating func run() async throws {
+        var failed = 0
+        do {
+            while plan.count > 0 {
+                let batch = try nextBatch()
+                if batch.isEmpty { break }
+                failed += try await send(batch)
+                progress.add(batch.count, fraction: plan.input.fraction)
+                try await keepToRate()
+            }
+        } catch {
+            progress.finish()
+            guard let error = error as? CommandError, progress.count > 0 else { throw error }
+            throw CommandError(error.code, "\(error.message) (\(progress.count) events were sent before)")
+        }
+        progress.finish()
+        if !plan.isSingle { summarize() }
+        if failed > 0 { throw CommandError(.found, "\(failed) deliveries were not handled: GET /deliveries?state=dead says why") }
+    }
+
+    private mutating func nextBatch() throws -> [Event] {
+        // With a rate, a batch is at most a tenth of a second's worth, so that the stream is even.
+        let most = min(plan.rate.map { max(1, Int($0 / 10)) } ?? Self.batchCount, Self.batchCount, plan.count)
+        var batch: [Event] = []
+        var size = 0
+        while batch.count < most, size < Self.batchBytes, let item = try plan.input.next() {
+            let event = try event(item)
+            size += event.recordSize
+            batch.append(event)
+        }
+        plan.count -= batch.count
+        return batch
+    }
+
+    private func event(_ item: EventInput.Item) throws -> Event {
+        var key = plan.key
+        if let name = plan.key, !plan.isSingle {
+            switch item.data?.value(at: [name]) {
+            case .string(let text)? where !text.isEmpty: key = text
+            case .integer(let number)?: key = "\(number)"
+            default: throw CommandError(.badData, "line \(item.line): '\(name)' is not there, or is no text and no whole number, so it can't be the key")
+            }
+        }
+        do throws(EventError) {
+            return try Event(type: plan.type, data: item.data, source: source, subject: plan.subject, key: key)
+        } catch {
+            throw CommandError(.badData, "line \(item.line): \(error.message)")
+        }
+    }
+
+    /// - Returns: how many deliveries failed for good, as far as that was waited for.
+    private func send(_ batch: [Event]) async throws -> Int {
+        var body = ByteBuffer()
+        for (index, event) in batch.enumerated() {
+            body.writeStaticString(index == 0 ? "[" : ",")
+            body.writeBytes(CloudEvent.encode(event))
+        }
+        body.writeStaticString("]")
+        let target = plan.wait.map { "/events?wait=\(DurationText.format($0))" } ?? "/events"
+        let clock = ContinuousClock()
+        let deadline = clock.now + Self.patience
+        while true {
+            let answer = try await client.send(.POST, target, contentType: "application/cloudevents-batch+json", body: body)
+            if answer.status < 300 { return try show(answer) }
+            let problem = ProblemAnswer(answer)
+            guard problem.status == 429, clock.now < deadline else { throw problem.error }
+            try await Task.sleep(for: .seconds(problem.retryAfter ?? 1))
+        }
+    }
+
+    private func show(_ answer: ServiceClient.Answer) throws -> Int {
+        let receipts = answer.body.withUnsafeReadableBytes { bytes in (try? JSON(validating: bytes))?.value.array ?? [] }
+        if plan.json {
+            for receipt in receipts { Terminal.standardOutput.print(JSON(receipt).text) }
+        } else if plan.isSingle, plan.count < 1_000 || plan.count > .max / 2 {
+            for receipt in receipts { Terminal.standardOutput.print(ReceiptView(receipt, waited: plan.wait).text) }
+        }
+        return receipts.reduce(0) { $0 + ReceiptView($1, waited: plan.wait).failed }
+    }
+
+    private func keepToRate() async throws {
+        guard let rate = plan.rate else { return }
+        let ahead = Double(progress.count) / rate - progress.seconds
+        if ahead > 0 { try await Task.sleep(for: .seconds(ahead)) }
+    }
+
+    private func summarize() {
+        if plan.json { return }
+        let rate = Double(progress.count) / max(progress.seconds, 0.001)
+        Terminal.standardError.print("\(progress.count) events in \(seconds(progress.seconds)), \(Int(rate)) a second")
+    }
+}
+
+/// A number of seconds for people: `0.42 s`.
+func seconds(_ value: Double) -> String { "\((value * 100).rounded() / 100) s" }

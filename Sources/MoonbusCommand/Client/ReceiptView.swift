@@ -1,0 +1,34 @@
+import MoonbusEvents
+
+/// What became of one emitted event, for a person.
+struct ReceiptView {
+    let text: String
+    /// Deliveries that ended badly.
+    let failed: Int
+
+    init(_ receipt: JSONValue, waited: Duration?) {
+        let terminal = Terminal.standardOutput
+        let members = receipt.object
+        let results = members?["results"]?.array ?? []
+        let id = members?["id"]?.string ?? ""
+        var lines: [String] = []
+        var failed = 0
+        for result in results.compactMap(\.object) {
+            let name = printable(result["subscription"]?.string ?? "")
+            if result["status"]?.string == "done" {
+                lines.append("  \(terminal.paint(.green, "✓")) \(name)\(result["result"].map { "  " + printable(JSON($0).text) } ?? "")")
+            } else {
+                failed += 1
+                let reason = printable(result["error"]?.object?["message"]?.string ?? result["status"]?.string ?? "")
+                lines.append("  \(terminal.paint(.red, "✗")) \(name)  \(reason)")
+            }
+        }
+        if let pending = members?["pending"]?.integer, pending > 0, let waited {
+            lines.append("  \(terminal.paint(.yellow, "…")) \(pending) not done after \(DurationText.format(waited))")
+        }
+        let note =
+            if members?["duplicate"]?.boolean == true { "recorded before" } else if waited != nil, lines.isEmpty { "recorded; nobody wanted it" } else { "recorded" }
+        text = (["\(terminal.paint(.dim, id)) \(note)"] + lines).joined(separator: "\n")
+        self.failed = failed
+    }
+}

@@ -1,0 +1,98 @@
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+/// One connection to a running service: a request, its answer, the next request.
+///
+///     try await ServiceClient.connect(to: address) { client in
+///         let answer = try await client.send(.POST, "/events/hello", contentType: "application/json", body: …)
+///     }
+///
+/// Small on purpose: the command talks to one server that it knows, over loopback; a general client would cost minutes of building.
+struct ServiceClient {
+    typealias Connection = NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
+
+    struct Answer {
+        var status: Int
+        var headers: HTTPHeaders
+        var body: ByteBuffer
+    }
+
+    private let address: ServiceAddress
+    private let outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>
+    private let inbound: Box
+
+    /// An iterator that a struct can hold and advance.
+    private final class Box {
+        var parts: NIOAsyncChannelInboundStream<HTTPClientResponsePart>.AsyncIterator
+        init(_ parts: NIOAsyncChannelInboundStream<HTTPClientResponsePart>.AsyncIterator) { self.parts = parts }
+    }
+
+    /// Connects, runs `body` and hangs up.
+    ///
+    /// - Throws: ``CommandError`` 69 when nobody answers there.
+    static func connect<Value>(to address: ServiceAddress, _ body: (ServiceClient) async throws -> Value) async throws -> Value {
+        let connection: Connection
+        do {
+            connection = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+                .connectTimeout(.seconds(5))
+                .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .connect(host: address.host, port: address.port) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                        return try Connection(wrappingChannelSynchronously: channel)
+                    }
+                }
+        } catch {
+            throw unreachable(address)
+        }
+        return try await connection.executeThenClose { inbound, outbound in
+            try await body(ServiceClient(address: address, outbound: outbound, inbound: Box(inbound.makeAsyncIterator())))
+        }
+    }
+
+    /// Sends a request and collects its answer.
+    ///
+    /// - Throws: ``CommandError`` 69 when the connection ends before the answer.
+    func send(_ method: HTTPMethod, _ target: String, contentType: String? = nil, body: ByteBuffer = ByteBuffer()) async throws -> Answer {
+        let head = try await begin(method, target, contentType: contentType, body: body)
+        var answer = Answer(status: Int(head.status.code), headers: head.headers, body: ByteBuffer())
+        while let part = try await nextPart() { answer.body.writeImmutableBuffer(part) }
+        return answer
+    }
+
+    /// Sends a request and returns the head of its answer; ``nextPart()`` gives the body.
+    func begin(_ method: HTTPMethod, _ target: String, contentType: String?, body: ByteBuffer) async throws -> HTTPResponseHead {
+        var headers: HTTPHeaders = ["Host": address.authority, "User-Agent": "moonbus/\(MoonbusCommand.version)"]
+        if let contentType { headers.add(name: "Content-Type", value: contentType) }
+        if method != .GET { headers.add(name: "Content-Length", value: "\(body.readableBytes)") }
+        do {
+            let head = HTTPRequestHead(version: .http1_1, method: method, uri: target, headers: headers)
+            try await outbound.write(contentsOf: [.head(head), .body(.byteBuffer(body)), .end(nil)])
+            while let part = try await inbound.parts.next() {
+                if case .head(let head) = part { return head }
+            }
+        } catch is IOError {
+        } catch is ChannelError {}
+        throw Self.unreachable(address, "the service at \(address.text) hung up")
+    }
+
+    /// The next part of an answer's body; nil at its end.
+    func nextPart() async throws -> ByteBuffer? {
+        do {
+            while let part = try await inbound.parts.next() {
+                switch part {
+                case .head: continue
+                case .body(let bytes): return bytes
+                case .end: return nil
+                }
+            }
+        } catch is IOError {
+        } catch is HTTPParserError {}
+        throw Self.unreachable(address, "the service at \(address.text) hung up")
+    }
+
+    private static func unreachable(_ address: ServiceAddress, _ what: String? = nil) -> CommandError {
+        CommandError(.unreachable, "\(what ?? "no service answers at \(address.text)"): is `moonbus run` running there? Name another with --url or MOONBUS_URL")
+    }
+}

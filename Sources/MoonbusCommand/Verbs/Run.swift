@@ -1,0 +1,161 @@
+import ArgumentParser
+import Glibc
+import Logging
+import Moonbus
+import MoonbusEvents
+import MoonbusJournal
+import MoonbusPlugins
+import MoonbusService
+import UnixSignals
+
+/// `moonbus run`: the service.
+struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the service: plugins, bus and HTTP.",
+        discussion: """
+            Plugins are loaded from a folder that is watched: save a file and the next event runs the
+            new code. Settings come from flags, then MOONBUS_* variables, then moonbus.toml.
+            """)
+
+    @Option(help: "The plugins folder (default: plugins).")
+    var plugins: String?
+
+    @Option(help: "The loopback address to listen on (default: 127.0.0.1).")
+    var host: String?
+
+    @Option(help: "The port (default: 7070); 0 takes a free one.")
+    var port: String?
+
+    @Option(help: "How many lanes run plugins (default: one for each processor, at most 8).")
+    var lanes: String?
+
+    @Option(help: "Where plugins run: process (sandboxed) or thread.")
+    var isolation: String?
+
+    @Option(help: "Another name by which requests may call this service; can be repeated.")
+    var allowHost: [String] = []
+
+    @Option(help: "How long POST /events waits for results when the request doesn't say.")
+    var wait: String?
+
+    @Option(help: "The least level of the service's own log lines (default: info).")
+    var logLevel: String?
+
+    @Option(help: "The settings file (default: moonbus.toml, if there is one).")
+    var config: String?
+
+    @Flag(help: "Print JSON lines; also without this when the output is no terminal.")
+    var json = false
+
+    func run() async throws {
+        let view = LiveView(terminal: .standardOutput, isJSON: json || !Terminal.standardOutput.isInteractive)
+        try await reporting(json: json) {
+            let settings = try settings()
+            signal(SIGPIPE, SIG_IGN)
+            try await Server(settings, view).run()
+        }
+    }
+
+    private func settings() throws -> Settings {
+        var flags = Settings.Layer()
+        flags.set("plugins", plugins, origin: "--plugins")
+        flags.set("http.host", host, origin: "--host")
+        flags.set("http.port", port, origin: "--port")
+        flags.set("lanes", lanes, origin: "--lanes")
+        flags.set("isolation", isolation, origin: "--isolation")
+        flags.set("http.hosts", allowHost.isEmpty ? nil : allowHost.joined(separator: ","), origin: "--allow-host")
+        flags.set("http.wait", wait, origin: "--wait")
+        flags.set("log.level", logLevel, origin: "--log-level")
+        let file = try Settings.fileLayer(path: config ?? "moonbus.toml", isOptional: config == nil)
+        do {
+            return try Settings([file, Settings.environmentLayer(), flags])
+        } catch let error as CommandError where error.message.hasPrefix("--") {
+            throw CommandError(.usage, error.message)
+        }
+    }
+}
+
+/// The service from its start to its end.
+private struct Server {
+    /// How long handlers and clients may take to finish at the end.
+    private static let drain = Duration.seconds(10)
+
+    let settings: Settings
+    let view: LiveView
+    let runtime: MoonbusRuntime
+    let service: HTTPService
+
+    init(_ settings: Settings, _ view: LiveView) throws {
+        self.settings = settings
+        self.view = view
+        let level = Logger.Level(rawValue: settings.logLevel) ?? .info
+        let logger = Logger(label: "moonbus") { _ in LiveLog(view: view, logLevel: level) }
+        var configuration = MoonbusRuntime.Configuration()
+        configuration.lanes =
+            settings.isolation == .process ? .processes(executable: try ownExecutable(), count: settings.lanes) : .threads(count: settings.lanes)
+        configuration.drain = Self.drain
+        // What plugins do is shown from their notices; as log lines, too, everything would be there twice.
+        runtime = MoonbusRuntime(plugins: settings.plugins, journal: InMemoryJournal(), configuration: configuration, logger: logger, pluginLogger: .silent)
+        var face = ServiceConfiguration()
+        face.host = settings.host
+        face.port = settings.port
+        face.hosts = settings.hosts
+        face.wait = settings.wait
+        service = HTTPService(bus: runtime.bus, plugins: runtime.plugins, configuration: face, logger: logger)
+    }
+
+    func run() async throws {
+        let start = ContinuousClock().now
+        // From here on a signal is a request, not a death.
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let port = try await startAll()
+        let milliseconds = (ContinuousClock().now - start) / .milliseconds(1)
+        let host = settings.host == "::1" ? "[::1]" : settings.host
+        view.ready(url: "http://\(host):\(port)", settings: settings, plugins: await runtime.plugins?.plugins() ?? [], milliseconds: milliseconds)
+        let notices = Task { await showNotices() }
+        let (asked, ask) = AsyncStream.makeStream(of: UnixSignal.self)
+        // The sequence has one iterator, so one task reads it: the first signal asks, the second one means it.
+        let listener = Task {
+            var hasAsked = false
+            for await signal in signals {
+                if hasAsked { _exit(130) }
+                hasAsked = true
+                ask.yield(signal)
+            }
+        }
+        var requests = asked.makeAsyncIterator()
+        view.ending(await requests.next() == .sigint ? "interrupted" : "told to end")
+        defer { listener.cancel() }
+        await service.stop(within: Self.drain)
+        await runtime.stop()
+        await notices.value
+        view.ended()
+    }
+
+    /// - Returns: the port.
+    private func startAll() async throws -> Int {
+        do {
+            try await runtime.start()
+        } catch let error as PluginError {
+            throw CommandError(.badSettings, "\(error)\(error.hint.map { ": \($0)" } ?? "")")
+        } catch {
+            throw CommandError(.internal, "\(error)")
+        }
+        do throws(ServiceError) {
+            return try await service.start()
+        } catch {
+            await runtime.stop()
+            throw CommandError(error.code == .notLoopback ? .badSettings : error.code == .portTaken ? .cannotCreate : .unreachable, error.message)
+        }
+    }
+
+    private func showNotices() async {
+        guard let plugins = runtime.plugins else { return }
+        for await notice in plugins.notices() { view.show(notice) }
+    }
+}
+
+extension Logger {
+    /// Logs nothing.
+    static let silent = Logger(label: "silent") { _ in SwiftLogNoOpLogHandler() }
+}

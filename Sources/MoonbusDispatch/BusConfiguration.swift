@@ -1,0 +1,24 @@
+/// The bounds of a bus. Every default suits one service on one machine.
+public struct BusConfiguration: Sendable, Hashable {
+    /// Events that were handed over and are not recorded yet; more are refused with ``EmitError/Code/full``.
+    public var intakeCountMax = 65_536
+    /// Bytes of those events.
+    public var intakeBytesMax = 64 << 20
+    /// Events in one batch.
+    public var batchCountMax = 4_096
+    /// Batches whose emitters wait because a subscription is full; more are refused with ``EmitError/Code/full``.
+    public var waitingBatchesMax = 10_000
+    /// How many handlers may lie between an event and the first one. An event past it becomes a dead letter that names the loop.
+    public var hopsMax = 16
+    /// Events that wait for their time.
+    public var delayedMax = 100_000
+    /// How long a handler's effects wait for room in the subscriptions that they go to, before the delivery is dead.
+    public var fullPatience: Duration = .seconds(60)
+    /// How often a delivery runs again at once because the state that it read had changed, before that counts as a failure.
+    public var conflictsMax = 20
+    /// Types in the table of events that nobody wanted.
+    public var unmatchedTypesMax = 256
+
+    /// Creates the default bounds.
+    public init() {}
+}

@@ -1,0 +1,143 @@
+internal import DequeModule
+internal import Logging
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// Everything that a bus knows, and every decision that it takes.
+///
+/// `@unchecked Sendable`: confined to the owner thread. The bus posts to that thread; journals may complete on any, and every completion
+/// comes back through ``onOwner(_:)``.
+///
+/// Always true: a recorded event is in the slots of exactly those subscriptions that are owed it and have not ended it; a delivery
+/// is known to its endpoint, or to the journal call that settles it, or to a queue, or to a timer.
+///
+/// No `weak` references to it or to its queues: the side table of the first one would make each retain from then on several times as dear.
+final class Dispatcher: @unchecked Sendable {
+    let owner: OwnerThread
+    let journal: any Journal
+    let intake: Intake
+    let configuration: BusConfiguration
+    let logger: Logger
+    let jitter: Jitter
+    let hash = ByteHash()
+
+    // Routing
+    let router = Router()
+    var taps: [Tap] = []
+    var unmatched = UnmatchedTypes()
+
+    // Scheduling
+    let owed = OwedTable()
+    let endpoints = Endpoints()
+    var queues = ContiguousArray<SubscriptionQueue?>()
+    var freeQueues: [UInt32] = []
+    var names: [String: SubscriptionQueue] = [:]
+    var byPlugin: [String: [SubscriptionQueue]] = [:]
+    var queueOrder = 0
+    /// Queues that have room again, and emitters that wait for it.
+    var roomy: [SubscriptionQueue] = []
+    /// Deliveries that a policy skipped in this turn.
+    var shed: [UInt32] = []
+
+    // Settling
+    var spareBatch: SettlingBatch?
+    var lineage = Lineage()
+    var asks: [ObjectIdentifier: Ask] = [:]
+    var stateChanged: ((String, [String]) -> Void)?
+    var settleTrouble = JournalTrouble()
+
+    // Time
+    var delays = Delays()
+
+    /// The last position that the journal gave.
+    var lastPosition: UInt64 = 0
+    /// Journal calls that are not answered yet.
+    var openCalls = 0
+    var recordedSinceTrim = 0
+    var waitingBatches = 0
+    var flying = 0
+    var end = End.open
+    var counts = BusStatistics()
+
+    /// How far the bus is on its way down.
+    enum End {
+        case open
+        case draining((@Sendable () -> Void)?)
+        case over
+    }
+
+    init(owner: OwnerThread, journal: any Journal, intake: Intake, configuration: BusConfiguration, logger: Logger, jitter: Jitter) {
+        self.owner = owner
+        self.journal = journal
+        self.intake = intake
+        self.configuration = configuration
+        self.logger = logger
+        self.jitter = jitter
+        owner.atTurnEnd { [unowned self] in endTurn() }
+    }
+
+    /// Runs what a journal completed: at once on the owner thread, else posted to it.
+    func onOwner(_ work: @escaping @Sendable () -> Void) {
+        if owner.isCurrent { work() } else { owner.post(work) }
+    }
+
+    // MARK: Start and end
+
+    func start(_ started: @escaping @Sendable (Result<Void, any Error>) -> Void) {
+        journal.read(.end) { end in
+            self.journal.read(.delayed(limit: .max)) { delayed in
+                self.onOwner {
+                    do {
+                        if case .position(let position) = try end.get() { self.lastPosition = position }
+                        if case .delayed(let events) = try delayed.get() { self.delay(events) }
+                        self.intake.set(open: true)
+                        started(.success(()))
+                    } catch {
+                        started(.failure(error))
+                    }
+                }
+            }
+        }
+    }
+
+    func drain(within limit: Duration, _ drained: @escaping @Sendable () -> Void) {
+        intake.set(open: false)
+        end = .draining(drained)
+        for queue in names.values {
+            refuseEmitters(of: queue)
+            cancelRuns(of: queue, reason: "the bus stops")
+        }
+        _ = owner.timer(after: limit) { [unowned self] in
+            if flying > 0 { logger.warning("the bus stops with \(flying) deliveries still running: they will run again after the next start") }
+            finishDraining()
+        }
+    }
+
+    private func finishDraining() {
+        guard case .draining(let drained) = end else { return }
+        end = .over
+        for ask in asks.values { ask.finish() }
+        asks = [:]
+        for tap in taps { tap.finish() }
+        taps = []
+        drained?()
+    }
+
+    var isOpen: Bool {
+        if case .open = end { true } else { false }
+    }
+
+    // MARK: The end of a turn
+
+    /// Sends off what the turn has gathered. Deliveries may settle inside `deliver`, which may make room, which may let emitters in, and so on:
+    /// it goes round until nothing is left to do.
+    private func endTurn() {
+        repeat {
+            settleShed()
+            wakeEmitters()
+            serveEndpoints()
+        } while !shed.isEmpty || !roomy.isEmpty
+        trimIfDue()
+        if case .draining = end, flying == 0, openCalls == 0 { finishDraining() }
+    }
+}

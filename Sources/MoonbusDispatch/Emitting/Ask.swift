@@ -1,0 +1,56 @@
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// Someone who waits for the results of a batch. Confined to the owner thread.
+final class Ask {
+    private var receipts: [Receipt]
+    /// Results of each event, with the order of their subscriptions.
+    private var results: [[(order: Int, result: HandlerResult)]]
+    private var remaining = 0
+    private var answer: (([Receipt]) -> Void)?
+    /// Ends the waiting; cancelled when all results are there.
+    var timer: OwnerTimer?
+
+    init(receipts: [Receipt], answer: @escaping ([Receipt]) -> Void) {
+        self.receipts = receipts
+        self.answer = answer
+        results = Array(repeating: [], count: receipts.count)
+    }
+
+    /// True when nobody waits any more.
+    var isOver: Bool { answer == nil }
+
+    /// Notes that one more subscription is owed the event with this index.
+    func expect(_ index: Int) {
+        receipts[index].pending += 1
+        remaining += 1
+    }
+
+    /// Takes the result of one subscription.
+    ///
+    /// - Returns: true if it was the last one, and the answer was given.
+    func resolve(_ index: Int, order: Int, _ result: HandlerResult) -> Bool {
+        guard answer != nil else { return false }
+        results[index].append((order, result))
+        receipts[index].pending -= 1
+        remaining -= 1
+        return finishIfComplete()
+    }
+
+    /// Answers if nothing is pending.
+    func finishIfComplete() -> Bool {
+        guard remaining == 0 else { return false }
+        finish()
+        return true
+    }
+
+    /// Answers with what there is.
+    func finish() {
+        guard let answer else { return }
+        self.answer = nil
+        for index in receipts.indices {
+            receipts[index].results = results[index].sorted { $0.order < $1.order }.map(\.result)
+        }
+        answer(receipts)
+    }
+}

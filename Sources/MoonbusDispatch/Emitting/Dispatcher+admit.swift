@@ -1,0 +1,202 @@
+internal import DequeModule
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// From a batch to its place in the journal and in the queues.
+extension Dispatcher {
+    /// Takes a batch that the intake has let in.
+    func admit(_ submission: Submission) {
+        counts.emitted &+= UInt64(submission.events.count)
+        let admission = Admission(submission)
+        guard isOpen else { return refuse(admission, Intake.stopped) }
+        if let full = tryAdmit(admission, seeking: nil) { park(admission, at: full) }
+    }
+
+    /// Finds out who is owed the batch, reserves their room and hands the batch to the journal.
+    ///
+    /// - Parameter seeking: the queue that the batch waited for and is first in line of.
+    /// - Returns: a queue that has no room; nothing has happened then.
+    private func tryAdmit(_ admission: Admission, seeking: SubscriptionQueue?) -> SubscriptionQueue? {
+        match(admission.submission.events, into: &admission.matches)
+        admission.generation = router.generation
+        if let full = reserve(admission.matches, seeking: seeking) { return full }
+        append(admission, mayTrim: true)
+        return nil
+    }
+
+    func match(_ events: [Event], into matches: inout ContiguousArray<Router.Match>) {
+        matches.removeAll(keepingCapacity: true)
+        matches.reserveCapacity(events.count)
+        router.match(events, into: &matches)
+    }
+
+    // MARK: Room
+
+    /// Reserves a place for each match, or none and names a queue that is full. A queue that others wait for counts as full.
+    func reserve(_ matches: ContiguousArray<Router.Match>, seeking: SubscriptionQueue?) -> SubscriptionQueue? {
+        for index in matches.indices {
+            guard let queue = queues[Int(matches[index].queue)] else { continue }
+            if queue.room > 0, queue.emitters.isEmpty || queue === seeking {
+                queue.reserved += 1
+            } else {
+                release(matches[..<index])
+                return queue
+            }
+        }
+        return nil
+    }
+
+    /// Gives back reserved places.
+    func release(_ matches: ArraySlice<Router.Match>) {
+        for match in matches { queues[Int(match.queue)]?.reserved -= 1 }
+    }
+
+    /// Gives back reserved places that nobody else takes, to those who wait for room.
+    func giveUp(_ matches: ContiguousArray<Router.Match>) {
+        release(matches[...])
+        for match in matches {
+            if let queue = queues[Int(match.queue)] { noteRoom(queue) }
+        }
+    }
+
+    private func park(_ admission: Admission, at full: SubscriptionQueue) {
+        let submission = admission.submission
+        let share = admission.matches.reduce(0) { $1.queue == full.index ? $0 + 1 : $0 }
+        if share > full.countMax {
+            let text = "\(share) events of the batch are for subscription '\(full.name)', which holds at most \(full.countMax): split it"
+            return refuse(admission, EmitError(.tooLarge, text))
+        }
+        guard submission.waitsForRoom, waitingBatches < configuration.waitingBatchesMax || submission.size == 0 else {
+            let text = "subscription '\(full.name)' holds \(full.count) events, its limit is \(full.countMax): let it catch up, or raise its queue limit"
+            return refuse(admission, EmitError(.full, text, retryAfter: .seconds(1)))
+        }
+        waitingBatches += 1
+        full.emitters.append(seeker(for: admission))
+        noteRoom(full)
+        guard let limit = submission.recordedWithin else { return }
+        let name = full.name
+        admission.timer = owner.timer(after: limit) { [unowned self] in
+            guard !admission.isOver else { return }
+            waitingBatches -= 1
+            refuse(admission, EmitError(.timeout, "subscription '\(name)' had no room within the time: nothing was recorded"))
+        }
+    }
+
+    private func seeker(for admission: Admission) -> RoomSeeker {
+        RoomSeeker(
+            attempt: { [unowned self] queue in
+                guard !admission.isOver else { return true }
+                let full = tryAdmit(admission, seeking: queue)
+                if full === queue { return false }
+                if let full {
+                    full.emitters.append(seeker(for: admission))
+                    noteRoom(full)
+                } else {
+                    waitingBatches -= 1
+                    if let timer = admission.timer { owner.cancel(timer) }
+                }
+                return true
+            },
+            giveUp: { [unowned self] in
+                guard !admission.isOver else { return }
+                waitingBatches -= 1
+                refuse(admission, Intake.stopped)
+            })
+    }
+
+    /// Remembers that a queue may have room for those who wait for it.
+    func noteRoom(_ queue: SubscriptionQueue) {
+        if !queue.emitters.isEmpty { roomy.append(queue) }
+    }
+
+    /// Lets those in who wait for room, first come, first served.
+    func wakeEmitters() {
+        guard !roomy.isEmpty else { return }
+        let queues = roomy
+        roomy.removeAll(keepingCapacity: true)
+        for queue in queues {
+            while queue.room > 0, let first = queue.emitters.first, first.attempt(queue) { queue.emitters.removeFirst() }
+        }
+    }
+
+    /// Tells everyone who waits for a queue to give up.
+    func refuseEmitters(of queue: SubscriptionQueue) {
+        let emitters = queue.emitters
+        queue.emitters.removeAll()
+        for seeker in emitters { seeker.giveUp() }
+    }
+
+    // MARK: Recording
+
+    private func append(_ admission: Admission, mayTrim: Bool) {
+        openCalls += 1
+        journal.append(admission.submission.events) { result in
+            self.onOwner {
+                self.openCalls -= 1
+                if mayTrim, case .failure(let error) = result, error.code == .full {
+                    self.trim { self.append(admission, mayTrim: false) }
+                } else {
+                    self.recorded(admission, result)
+                }
+            }
+        }
+    }
+
+    private func recorded(_ admission: Admission, _ result: Result<[Recorded], JournalError>) {
+        let submission = admission.submission
+        let recorded: [Recorded]
+        switch result {
+        case .success(let value): recorded = value
+        case .failure(let error):
+            giveUp(admission.matches)
+            return refuse(admission, EmitError(error.code == .full ? .full : .journal, error.message, retryAfter: .seconds(1)))
+        }
+        intake.leave(submission)
+        admission.isOver = true
+        let ask = submission.settled.map { makeAsk(submission, recorded, $0) }
+        let duplicates = place(submission.events, recorded, admission.matches, generation: admission.generation, ask: ask)
+        switch submission.recorded {
+        case .nothing: break
+        case .count(let answer):
+            answer(.success(SubmittedCount(recorded: recorded.count - duplicates, duplicates: duplicates)))
+        case .receipts(let answer): answer(.success(receipts(submission.events, recorded)))
+        }
+        if let ask { open(ask, within: submission.settledWithin ?? .seconds(30)) }
+    }
+
+    private func refuse(_ admission: Admission, _ error: EmitError) {
+        admission.isOver = true
+        if let timer = admission.timer { owner.cancel(timer) }
+        intake.leave(admission.submission)
+        counts.refused &+= UInt64(admission.submission.events.count)
+        admission.submission.refuse(error)
+    }
+
+    private func receipts(_ events: [Event], _ recorded: [Recorded]) -> [Receipt] {
+        zip(events, recorded).map { Receipt(id: $0.id, position: $1.position, isDuplicate: $1.isDuplicate) }
+    }
+
+    // MARK: Results
+
+    private func makeAsk(_ submission: Submission, _ recorded: [Recorded], _ settled: @escaping @Sendable ([Receipt]) -> Void) -> Ask {
+        Ask(receipts: receipts(submission.events, recorded), answer: settled)
+    }
+
+    /// Starts waiting for the results of an ask.
+    func open(_ ask: Ask, within limit: Duration) {
+        if ask.finishIfComplete() { return }
+        let id = ObjectIdentifier(ask)
+        asks[id] = ask
+        ask.timer = owner.timer(after: limit) { [unowned self] in
+            asks[id] = nil
+            ask.finish()
+        }
+    }
+
+    /// Tells an ask how one subscription ended.
+    func resolve(_ ask: Ask, _ index: Int, order: Int, _ result: HandlerResult) {
+        guard ask.resolve(index, order: order, result) else { return }
+        asks[ObjectIdentifier(ask)] = nil
+        if let timer = ask.timer { owner.cancel(timer) }
+    }
+}

@@ -1,0 +1,40 @@
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// A batch on its way in, with whom to answer.
+struct Submission: Sendable {
+    /// What the emitter wants to hear about the recording.
+    enum Answer: Sendable {
+        case nothing
+        case count(@Sendable (Result<SubmittedCount, EmitError>) -> Void)
+        case receipts(@Sendable (Result<[Receipt], EmitError>) -> Void)
+    }
+
+    /// Recorded all, in order, or none.
+    var events: [Event]
+    /// True: a full subscription makes the batch wait in line; false: it is refused.
+    var waitsForRoom: Bool
+    /// The longest wait for room.
+    var recordedWithin: Duration?
+    var recorded = Answer.nothing
+    /// Gets the receipts with results.
+    var settled: (@Sendable ([Receipt]) -> Void)?
+    /// The longest wait for results.
+    var settledWithin: Duration?
+    /// Bytes that the intake counts for the batch; 0: the bus's own events, which it doesn't count.
+    var size = 0
+
+    init(events: [Event], waitsForRoom: Bool) {
+        self.events = events
+        self.waitsForRoom = waitsForRoom
+    }
+
+    /// Tells the emitter that nothing was recorded.
+    func refuse(_ error: EmitError) {
+        switch recorded {
+        case .nothing: break
+        case .count(let answer): answer(.failure(error))
+        case .receipts(let answer): answer(.failure(error))
+        }
+    }
+}

@@ -1,0 +1,92 @@
+package import MoonbusEvents
+package import MoonbusJournal
+
+/// What the host of plugins calls. All of it on the owner thread.
+extension EventBus {
+    /// Makes `specs` the plugin's subscriptions: one atomic switch between two events.
+    ///
+    /// A name that was there keeps its position, its queue and its timers; what runs at the old endpoint settles there. A name that is gone is
+    /// retired: what it was owed is forgotten. A new name starts at the end of the log, or where the journal knows it to be.
+    ///
+    /// - Throws: ``SubscribeError`` `.badName` or `.nameTaken` (by another plugin); nothing has changed then.
+    package func replace(plugin: String, specs: [SubscriptionSpec], endpoint: any HandlerEndpoint) throws(SubscribeError) {
+        assert(owner.isCurrent)
+        try dispatcher.replace(plugin: plugin, specs: specs, endpoint: endpoint)
+    }
+
+    /// Retires all subscriptions of a plugin. What runs may finish; its settlements still commit.
+    package func remove(plugin: String) {
+        assert(owner.isCurrent)
+        dispatcher.remove(plugin: plugin)
+    }
+
+    /// Stops serving a plugin but keeps what it is owed: its subscriptions go on collecting events up to their limits.
+    package func suspend(plugin: String) {
+        assert(owner.isCurrent)
+        dispatcher.suspend(plugin: plugin)
+    }
+
+    /// Takes outcomes. One call for many is cheaper than many calls.
+    package func settle(_ outcomes: [Outcome]) {
+        assert(owner.isCurrent)
+        dispatcher.settle(outcomes)
+    }
+
+    /// Takes deliveries whose handlers returned nothing and want nothing: the cheapest way to settle.
+    package func settle(done deliveries: [UInt64]) {
+        assert(owner.isCurrent)
+        dispatcher.settle(done: deliveries)
+    }
+
+    /// Commits what a delivery that goes on running wants by now. Unknown deliveries are ignored.
+    package func checkpoint(_ delivery: UInt64, effects: [Effect]) {
+        assert(owner.isCurrent)
+        dispatcher.checkpoint(delivery, effects)
+    }
+
+    /// Says that ``HandlerEndpoint/room`` has risen for another reason than a settlement.
+    package func endpointHasRoom(_ endpoint: any HandlerEndpoint) {
+        assert(owner.isCurrent)
+        dispatcher.endpointHasRoom(endpoint)
+    }
+
+    /// Takes back all deliveries that an endpoint has: they are due again, this run counted as no attempt. Outcomes that still come for
+    /// them are ignored.
+    package func reclaim(_ endpoint: any HandlerEndpoint) {
+        assert(owner.isCurrent)
+        dispatcher.reclaim(endpoint)
+    }
+
+    /// How many deliveries an endpoint has now.
+    package func inFlight(_ endpoint: any HandlerEndpoint) -> Int {
+        assert(owner.isCurrent)
+        return dispatcher.inFlight(endpoint)
+    }
+
+    /// Calls back, once, when an endpoint that serves no subscription any more has no deliveries left; at the end of this turn at the
+    /// earliest. Until then the bus keeps the endpoint alive.
+    package func whenDrained(_ endpoint: any HandlerEndpoint, _ drained: @escaping () -> Void) {
+        assert(owner.isCurrent)
+        dispatcher.whenDrained(endpoint, drained)
+    }
+
+    /// Reads one value of a plugin's state; nil: absent. The completion runs on the owner thread, perhaps at once.
+    package func state(plugin: String, key: String, completion: @escaping @Sendable (Result<StateEntry?, JournalError>) -> Void) {
+        assert(owner.isCurrent)
+        dispatcher.state(plugin: plugin, key: key, completion: completion)
+    }
+
+    /// Reads the values whose key starts with `prefix`, in bytewise key order. The completion runs on the owner thread, perhaps at once.
+    package func scan(
+        plugin: String, prefix: String, after: String? = nil, limit: Int = 1_000,
+        completion: @escaping @Sendable (Result<[StateEntry], JournalError>) -> Void
+    ) {
+        assert(owner.isCurrent)
+        dispatcher.scan(plugin: plugin, prefix: prefix, after: after, limit: limit, completion: completion)
+    }
+
+    /// Calls `changed` after each commit that wrote state, on the owner thread: the place to tell lanes that their copies are out of date.
+    package func onStateChange(_ changed: @escaping (_ plugin: String, _ keys: [String]) -> Void) {
+        dispatcher.stateChanged = changed
+    }
+}

@@ -1,0 +1,92 @@
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// From recorded events to the queues of those who are owed them.
+extension Dispatcher {
+    /// Puts freshly recorded events into the queues that they matched.
+    ///
+    /// - Parameters:
+    ///   - matches: by event, with a place reserved for each.
+    ///   - generation: the router's, when they were matched: if subscriptions have come or gone since, it is done again, without regard to room.
+    /// - Returns: how many of the events were duplicates: nobody gets them again.
+    func place(
+        _ events: [Event], _ recorded: [Recorded], _ matches: ContiguousArray<Router.Match>, generation: UInt64, ask: Ask?
+    ) -> Int {
+        var matches = matches
+        release(matches[...])
+        if generation != router.generation { match(events, into: &matches) }
+        var duplicates = 0
+        var next = 0
+        for index in events.indices {
+            let place = recorded[index]
+            let first = next
+            while next < matches.count, matches[next].event == index {
+                if !place.isDuplicate, let queue = queues[Int(matches[next].queue)] {
+                    enqueue(events[index], position: place.position, in: queue, ask: ask, askIndex: index)
+                }
+                next += 1
+            }
+            if place.isDuplicate {
+                duplicates += 1
+                continue
+            }
+            lastPosition = place.position
+            if first == next {
+                counts.unmatched &+= 1
+                unmatched.note(events[index], typesMax: configuration.unmatchedTypesMax)
+            }
+            if !taps.isEmpty { show(events[index]) }
+        }
+        counts.recorded &+= UInt64(events.count - duplicates)
+        counts.duplicates &+= UInt64(duplicates)
+        recordedSinceTrim += events.count
+        return duplicates
+    }
+
+    @inline(__always)
+    private func enqueue(_ event: Event, position: UInt64, in queue: SubscriptionQueue, ask: Ask?, askIndex: Int) {
+        let slot = owed.take()
+        let entry = owed[slot]
+        entry.pointee.event = event
+        entry.pointee.position = position
+        entry.pointee.after = queue.last
+        entry.pointee.queue = queue.index
+        entry.pointee.stage = .queued
+        queue.last = position
+        queue.count += 1
+        if let ask {
+            let extra = Owed.Extra()
+            extra.ask = ask
+            extra.askIndex = askIndex
+            entry.pointee.extra = extra
+            ask.expect(askIndex)
+        }
+        if queue.isPlain {
+            queue.waiting.append(slot)
+            ready(queue)
+        } else {
+            enqueueByPolicy(slot, queue)
+        }
+    }
+
+    /// Gives an event that is in no log (a tick, a result, a source's start) to its subscription.
+    func enqueueDirectly(_ event: Event, in queue: SubscriptionQueue, isResult: Bool = false) {
+        let slot = owed.take()
+        owed[slot].pointee.event = event
+        owed[slot].pointee.queue = queue.index
+        owed[slot].pointee.stage = .queued
+        owed[slot].pointee.isResult = isResult
+        queue.count += 1
+        queue.urgent.append(slot)
+        ready(queue)
+    }
+
+    /// Gives a queue a turn at its endpoint, if it has something to take.
+    @inline(__always)
+    func ready(_ queue: SubscriptionQueue) {
+        guard !queue.isReady, let entry = queue.endpoint, queue.isTakable else { return }
+        queue.isReady = true
+        entry.ready.append(queue.index)
+        endpoints.mark(entry)
+    }
+}

@@ -1,0 +1,137 @@
+internal import DequeModule
+internal import MoonbusEvents
+
+/// Turns of the endpoints: who may run what next.
+extension Dispatcher {
+    /// The longest run of one subscription before the next one of the same endpoint has its turn.
+    private static let runMax = 64
+
+    /// Hands out what is ready, endpoint by endpoint, until none has both room and something to do.
+    func serveEndpoints() {
+        guard isOpen else { return }
+        while let entry = endpoints.nextTurn() { serve(entry) }
+    }
+
+    private func serve(_ entry: EndpointEntry) {
+        guard !entry.ready.isEmpty else { return }
+        let room = entry.endpoint.room
+        guard room > 0 else { return }
+        let turn = SubscriptionQueue.Turn(owed: owed, hash: hash, now: owner.clock.now(), started: now(), endpoint: entry.index)
+        var deliveries: [Delivery] = []
+        while deliveries.count < room, let index = entry.ready.popFirst() {
+            guard let queue = queues[Int(index)] else { continue }
+            queue.isReady = false
+            let taken = queue.take(upTo: min(Self.runMax, room - deliveries.count), turn, into: &deliveries)
+            if taken > 0 { noteTaken(queue) }
+            if queue.isTakable {
+                queue.isReady = true
+                entry.ready.append(index)
+            }
+        }
+        guard !deliveries.isEmpty else { return }
+        entry.inFlight += deliveries.count
+        flying += deliveries.count
+        counts.delivered &+= UInt64(deliveries.count)
+        entry.endpoint.deliver(deliveries)
+        // It may have room left, or have made some by settling at once.
+        if !entry.ready.isEmpty { endpoints.mark(entry) }
+    }
+
+    private func noteTaken(_ queue: SubscriptionQueue) {
+        armFlightLimit(queue)
+        if queue.spec.policy.batch != nil {
+            if let timer = queue.batching.timer { owner.cancel(timer) }
+            queue.batching.timer = nil
+            armBatch(queue)
+        }
+    }
+
+    func endpointHasRoom(_ endpoint: any HandlerEndpoint) {
+        if let entry = endpoints.find(endpoint) { endpoints.mark(entry) }
+    }
+
+    // MARK: Wall-clock limits
+
+    /// One timer for each queue: for its oldest flight. When it fires, that one has mostly ended, and it is set for the next.
+    private func armFlightLimit(_ queue: SubscriptionQueue) {
+        guard queue.flightTimer == nil, queue.flightHead != .max, queue.timeoutNanoseconds != .max else { return }
+        let rest = owed[queue.flightHead].pointee.started + queue.timeoutNanoseconds - now()
+        queue.flightTimer = owner.timer(after: .nanoseconds(max(0, rest))) { [unowned self] in
+            queue.flightTimer = nil
+            cancelOverdue(queue)
+            armFlightLimit(queue)
+        }
+    }
+
+    private func cancelOverdue(_ queue: SubscriptionQueue) {
+        let now = now()
+        while queue.flightHead != .max, owed[queue.flightHead].pointee.started + queue.timeoutNanoseconds <= now {
+            let slot = queue.flightHead
+            queue.removeFlight(slot, in: owed)
+            let limit = DurationText.format(queue.spec.policy.timeout)
+            cancel(slot, reason: "ran longer than its wall-clock limit of \(limit)")
+        }
+    }
+
+    /// Asks a delivery's endpoint to end it early.
+    func cancel(_ slot: UInt32, reason: String) {
+        guard owed[slot].pointee.stage == .flying else { return }
+        endpoints[owed[slot].pointee.endpoint].endpoint.cancel(owed.id(of: slot), reason: reason)
+    }
+
+    // MARK: Coming back from an endpoint
+
+    /// Takes a delivery back from its endpoint: its outcome is known now.
+    ///
+    /// - Returns: its slot; nil for an id that is unknown, or not at an endpoint any more.
+    @inline(__always)
+    func land(_ id: UInt64) -> UInt32? {
+        guard let slot = owed.find(id), owed[slot].pointee.stage == .flying, let queue = queues[Int(owed[slot].pointee.queue)] else { return nil }
+        queue.removeFlight(slot, in: owed)
+        owed[slot].pointee.stage = .settling
+        let entry = endpoints[owed[slot].pointee.endpoint]
+        entry.inFlight -= 1
+        flying -= 1
+        endpoints.mark(entry)
+        if entry.isIdle { noteIdle(entry) }
+        return slot
+    }
+
+    /// Forgets an idle endpoint at the end of the turn, if it is idle then.
+    func noteIdle(_ entry: EndpointEntry) {
+        owner.post { self.endpoints.forgetIfIdle(entry) }
+    }
+
+    /// Puts a delivery back in front of its queue; this run does not count.
+    func requeue(_ slot: UInt32, countsAsAttempt: Bool) {
+        guard let queue = queues[Int(owed[slot].pointee.queue)] else { return }
+        if !countsAsAttempt { owed[slot].pointee.attempt &-= 1 }
+        queue.inFlight -= 1
+        if queue.phase == .retired { return forget(slot, queue) }
+        if runsForEver(slot, queue) { return startAfresh(slot, queue) }
+        owed[slot].pointee.stage = .queued
+        // In the order of positions among those that came back together.
+        let position = owed[slot].pointee.position
+        let place = queue.urgent.firstIndex { owed[$0].pointee.position > position } ?? queue.urgent.endIndex
+        queue.urgent.insert(slot, at: place)
+        ready(queue)
+    }
+
+    func reclaim(_ endpoint: any HandlerEndpoint) {
+        guard let entry = endpoints.find(endpoint) else { return }
+        // All slots are looked at: flights past their wall-clock limit are not in a queue's list any more. It happens when a lane dies.
+        for slot in owed.slots(where: { $0.stage == .flying && $0.endpoint == entry.index }) {
+            if let slot = land(owed.id(of: slot)) { requeue(slot, countsAsAttempt: false) }
+        }
+    }
+
+    func inFlight(_ endpoint: any HandlerEndpoint) -> Int {
+        endpoints.find(endpoint)?.inFlight ?? 0
+    }
+
+    func whenDrained(_ endpoint: any HandlerEndpoint, _ drained: @escaping () -> Void) {
+        let entry = endpoints.entry(for: endpoint)
+        entry.drained.append(drained)
+        if entry.isIdle { noteIdle(entry) }
+    }
+}

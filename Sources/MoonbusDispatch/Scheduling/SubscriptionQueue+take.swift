@@ -1,0 +1,129 @@
+internal import DequeModule
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+extension SubscriptionQueue {
+    /// What all deliveries of one turn share.
+    struct Turn {
+        let owed: OwedTable
+        let hash: ByteHash
+        let now: Timestamp
+        /// Nanoseconds on the owner's monotonic clock.
+        let started: Int64
+        /// Index of the endpoint whose turn it is.
+        let endpoint: UInt32
+    }
+
+    /// True when there may be something to take.
+    @inline(__always)
+    var isTakable: Bool {
+        phase == .serving && inFlight < concurrency && (!urgent.isEmpty || (!waiting.isEmpty && batching.isDue(spec.policy.batch, waiting.count)))
+    }
+
+    /// Moves up to `limit` deliveries from the queue to `deliveries`, in order. Those whose key is taken step aside and let the next pass.
+    ///
+    /// - Returns: how many were taken.
+    func take(upTo limit: Int, _ turn: Turn, into deliveries: inout [Delivery]) -> Int {
+        var taken = 0
+        while taken < limit, isTakable {
+            let slot: UInt32
+            if let first = urgent.popFirst() {
+                slot = first
+            } else if let batch = spec.policy.batch {
+                slot = takeBatch(batch, turn)
+            } else {
+                slot = waiting.removeFirst()
+                if isKeyed, !takeKey(slot, turn) { continue }
+            }
+            launch(slot, turn, into: &deliveries)
+            taken += 1
+        }
+        return taken
+    }
+
+    /// True when the delivery may go as far as its key is concerned.
+    @inline(__always)
+    private func takeKey(_ slot: UInt32, _ turn: Turn) -> Bool {
+        let owed = turn.owed[slot]
+        guard let event = owed.pointee.event else { return true }
+        let key = spec.policy.key.hash(of: event, turn.hash)
+        guard key != 0 else { return true }
+        owed.pointee.key = key
+        guard keys.take(key, for: slot, in: turn.owed) else { return false }
+        owed.pointee.holdsKey = true
+        return true
+    }
+
+    private func takeBatch(_ policy: BatchPolicy, _ turn: Turn) -> UInt32 {
+        let leader = waiting.removeFirst()
+        let extra = turn.owed[leader].pointee.extra ?? Owed.Extra()
+        turn.owed[leader].pointee.extra = extra
+        while extra.members.count + 1 < policy.count, let member = waiting.popFirst() {
+            turn.owed[member].pointee.stage = .held
+            extra.members.append(member)
+        }
+        batching.isOver = false
+        return leader
+    }
+
+    @inline(__always)
+    private func launch(_ slot: UInt32, _ turn: Turn, into deliveries: inout [Delivery]) {
+        let owed = turn.owed[slot]
+        guard let event = owed.pointee.event else { return }
+        turn.owed.rename(slot)
+        owed.pointee.stage = .flying
+        owed.pointee.attempt &+= 1
+        owed.pointee.started = turn.started
+        owed.pointee.endpoint = turn.endpoint
+        addFlight(slot, in: turn.owed)
+        inFlight += 1
+        let isResult = owed.pointee.isResult
+        deliveries.append(
+            Delivery(
+                id: turn.owed.id(of: slot), content: content(of: owed, event, turn), subscriptionKey: identityKey, now: turn.now,
+                seed: seed(of: owed, event), cpuMicroseconds: cpuMicroseconds,
+                handler: isResult ? spec.resultHandler ?? spec.handler : spec.handler, attempt: owed.pointee.attempt,
+                argument: isResult ? .data : spec.argument))
+    }
+
+    @inline(__always)
+    private func content(of owed: UnsafeMutablePointer<Owed>, _ event: Event, _ turn: Turn) -> Delivery.Content {
+        guard spec.policy.batch != nil, !owed.pointee.isResult else { return .one(event) }
+        let members = owed.pointee.extra?.members ?? []
+        return .several([event] + members.compactMap { turn.owed[$0].pointee.event })
+    }
+
+    /// The same for the same attempt of the same delivery, different for all others.
+    @inline(__always)
+    private func seed(of owed: UnsafeMutablePointer<Owed>, _ event: Event) -> UInt64 {
+        let place = owed.pointee.position == 0 ? UInt64(bitPattern: event.time.microseconds) : owed.pointee.position
+        var mixed = (place ^ identityKey.0) &+ UInt64(owed.pointee.attempt) &* 0x9E37_79B9_7F4A_7C15
+        // Origin: the finalizer of SplitMix64.
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+}
+
+extension OrderingKey {
+    /// What stands for the event's key in tables; 0: the event is in no order.
+    @inline(__always)
+    func hash(of event: Event, _ hash: ByteHash) -> UInt64 {
+        switch self {
+        case .none: return 0
+        case .default:
+            // Subject and partition key sizes side by side: both 0 is the common case, and one load.
+            guard event.withUnsafeRecord({ $0.loadUnaligned(fromByteOffset: 20, as: UInt32.self) }) != 0 else { return 0 }
+            return event.withUnsafeOrderingKey { Self.word($0, hash) }
+        case .type: return event.withUnsafeType { Self.word($0, hash) }
+        case .subject: return event.withUnsafeSubject { Self.word($0, hash) }
+        case .path(let path):
+            guard let value = event.data?.value(at: path), !value.isNull else { return 0 }
+            return JSON(value).withUnsafeBytes { Self.word($0, hash) }
+        }
+    }
+
+    private static func word(_ bytes: UnsafeRawBufferPointer, _ hash: ByteHash) -> UInt64 {
+        bytes.isEmpty ? 0 : max(1, hash(bytes).place)
+    }
+}

@@ -1,0 +1,197 @@
+internal import Logging
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// From the journal's answer to what happens next.
+extension Dispatcher {
+    /// An empty batch; the last one's memory is used again.
+    func takeBatch() -> SettlingBatch {
+        defer { spareBatch = nil }
+        return spareBatch ?? SettlingBatch()
+    }
+
+    /// Hands a batch to the journal. Until it answers, what is in it is nobody else's.
+    func commit(_ batch: SettlingBatch) {
+        if !batch.settlements.isEmpty {
+            openCalls += 1
+            journal.settle(batch.settlements) { result in
+                self.onOwner { self.committed(batch, result) }
+            }
+            guard batch.isAnswered else { return }
+        }
+        batch.clear()
+        spareBatch = batch
+    }
+
+    private func committed(_ batch: SettlingBatch, _ result: Result<[Settled], JournalError>) {
+        openCalls -= 1
+        let answers: [Settled]
+        switch result {
+        case .success(let value): answers = value
+        case .failure(let error): return tryAgain(batch, error)
+        }
+        batch.isAnswered = true
+        if settleTrouble.clear() { logger.notice("settling works again") }
+        for index in batch.endings.indices {
+            let ending = batch.endings[index]
+            switch answers[index] {
+            case .committed(let recorded):
+                if let staged = ending.detail?.staged { spread(staged, recorded, from: ending.slot) }
+                conclude(ending)
+            case .hadEnded:
+                if let staged = ending.detail?.staged { giveUp(staged.matches) }
+                conclude(ending)
+            case .conflict(let keys):
+                if let staged = ending.detail?.staged { giveUp(staged.matches) }
+                runAgain(ending, after: keys)
+            }
+        }
+    }
+
+    /// Keeps a batch until the journal takes it: its handlers have run, so forgetting it would run them twice.
+    private func tryAgain(_ batch: SettlingBatch, _ error: JournalError) {
+        if settleTrouble.failures == 0 {
+            logger.warning("outcomes cannot be settled now and are kept until they can: \(error)")
+        }
+        if error.code == .full { trim {} }
+        _ = owner.timer(after: settleTrouble.note()) { [unowned self] in commit(batch) }
+    }
+
+    // MARK: Effects
+
+    /// Hands the events of a commit to those who are owed them, and tells those who keep copies of state.
+    private func spread(_ staged: Staged, _ recorded: [Recorded], from slot: UInt32) {
+        let commit = staged.commit
+        let queue = queues[Int(owed[slot].pointee.queue)]
+        if !commit.events.isEmpty {
+            for event in commit.events { lineage.note(event) }
+            let ask = queue.flatMap { makeResultAsk($0, commit.events, recorded) }
+            _ = place(commit.events, recorded, staged.matches, generation: staged.generation, ask: ask)
+            if let ask { open(ask, within: .seconds(86_400)) }
+        }
+        if !commit.delayed.isEmpty { delay(commit.delayed) }
+        if let cursor = commit.cursor { queue?.cursor = cursor }
+        if let queue, !staged.writtenKeys.isEmpty { stateChanged?(queue.spec.plugin, staged.writtenKeys) }
+        counts.dead &+= UInt64(commit.deadLetters.count)
+        if let queue { queue.deadCount &+= UInt64(commit.deadLetters.count) }
+    }
+
+    // MARK: Endings
+
+    /// Does what follows from an answered settlement.
+    func conclude(_ ending: SettlingBatch.Ending) {
+        let slot = ending.slot
+        guard let queue = queues[Int(owed[slot].pointee.queue)] else { return }
+        switch ending.kind {
+        case .checkpoint: return
+        case .retry: return waitForRetry(slot, queue, ending.detail)
+        case .done:
+            counts.settled &+= 1
+            queue.doneCount &+= 1
+        case .shed:
+            counts.shed &+= 1
+            queue.shedCount &+= 1
+        case .dead: noteDeath(slot, queue, ending.detail?.fault)
+        }
+        if ending.kind != .shed { queue.inFlight -= 1 }
+        let isTick = queue.clockwork != nil && !owed[slot].pointee.isResult
+        finish(slot, queue, ending.kind, ending.detail)
+        if isTick { tickEnded(queue, fault: ending.kind == .dead ? ending.detail?.fault : nil) }
+    }
+
+    /// Takes an ended delivery out of everything: its key goes on, its askers are told, its room is free.
+    func finish(_ slot: UInt32, _ queue: SubscriptionQueue, _ kind: SettlingBatch.Kind, _ detail: SettlingBatch.Detail?) {
+        if let extra = owed[slot].pointee.extra {
+            for member in extra.members {
+                tellAsk(member, queue, kind, detail, attempts: Int(owed[slot].pointee.attempt))
+                owed.free(member)
+            }
+            queue.count -= extra.members.count
+            tellAsk(slot, queue, kind, detail, attempts: Int(owed[slot].pointee.attempt))
+        }
+        if owed[slot].pointee.holdsKey { passKey(of: slot, queue) }
+        owed.free(slot)
+        queue.count -= 1
+        if !queue.emitters.isEmpty { roomy.append(queue) }
+        ready(queue)
+        if queue.phase == .retired { freeIfIdle(queue) }
+    }
+
+    func passKey(of slot: UInt32, _ queue: SubscriptionQueue) {
+        owed[slot].pointee.holdsKey = false
+        guard let next = queue.keys.release(owed[slot].pointee.key, in: owed) else { return }
+        owed[next].pointee.holdsKey = true
+        queue.urgent.append(next)
+    }
+
+    private func tellAsk(
+        _ slot: UInt32, _ queue: SubscriptionQueue, _ kind: SettlingBatch.Kind, _ detail: SettlingBatch.Detail?, attempts: Int
+    ) {
+        guard let extra = owed[slot].pointee.extra, let ask = extra.ask else { return }
+        let status: HandlerResult.Status
+        switch kind {
+        case .shed: status = .shed
+        case .dead: status = detail?.fault?.kind == .rejected ? .rejected : .dead
+        case .done, .checkpoint, .retry: status = .done
+        }
+        let result = HandlerResult(
+            subscription: queue.name, status: status, result: detail?.result, error: detail?.fault, attempts: attempts)
+        resolve(ask, extra.askIndex, order: queue.order, result)
+    }
+
+    private func noteDeath(_ slot: UInt32, _ queue: SubscriptionQueue, _ fault: Fault?) {
+        guard !runsForEver(slot, queue) else { return }
+        counts.dead &+= 1
+        queue.deadCount &+= 1
+        let event = owed[slot].pointee.event.map { "\($0)" } ?? ""
+        logger.warning(
+            "'\(queue.name)' gave up on \(event) after attempt \(owed[slot].pointee.attempt): it is a dead letter now",
+            metadata: ["fault": "\(fault.map(String.init(describing:)) ?? "")"])
+    }
+
+    // MARK: Once more
+
+    private func waitForRetry(_ slot: UInt32, _ queue: SubscriptionQueue, _ detail: SettlingBatch.Detail?) {
+        queue.inFlight -= 1
+        if queue.phase == .retired { return forget(slot, queue) }
+        if detail?.fault != nil {
+            counts.retried &+= 1
+            queue.retriedCount &+= 1
+        }
+        for slot in slots(of: slot) where owed[slot].pointee.position > 0 { owed[slot].pointee.isStray = true }
+        waitUntilDue(slot, queue, after: detail?.delay ?? .zero)
+        ready(queue)
+    }
+
+    /// Brings a delivery back after `delay`. It keeps its key meanwhile.
+    func waitUntilDue(_ slot: UInt32, _ queue: SubscriptionQueue, after delay: Duration) {
+        owed[slot].pointee.stage = .retrying
+        owed.rename(slot)
+        let id = owed.id(of: slot)
+        _ = owner.timer(after: delay) { [unowned self] in
+            guard owed.find(id) == slot, owed[slot].pointee.stage == .retrying else { return }
+            owed[slot].pointee.stage = .queued
+            queue.urgent.append(slot)
+            ready(queue)
+        }
+    }
+
+    /// State had changed under a handler: it runs again at once, so often; then that is a failure.
+    private func runAgain(_ ending: SettlingBatch.Ending, after keys: [String]) {
+        let slot = ending.slot
+        guard let queue = queues[Int(owed[slot].pointee.queue)] else { return }
+        stateChanged?(queue.spec.plugin, keys)
+        let named = keys.prefix(3).map { "'\($0)'" }.joined(separator: ", ")
+        guard ending.kind != .checkpoint else {
+            return cancel(slot, reason: "state that it had read changed before it was committed: \(named)")
+        }
+        let extra = extra(of: slot)
+        extra.conflicts += 1
+        guard extra.conflicts > configuration.conflictsMax else { return requeue(slot, countsAsAttempt: false) }
+        extra.conflicts = 0
+        let text = "\(named) changed under this handler \(configuration.conflictsMax + 1) times in a row: give events that write the same state one key"
+        let batch = takeBatch()
+        settleFailed(slot, Fault(.conflict, text), batch)
+        commit(batch)
+    }
+}

@@ -1,0 +1,109 @@
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// Questions to the journal, dead letters, and what may be forgotten.
+extension Dispatcher {
+    /// How many recorded events lie between two calls of `trim`.
+    private static let trimEvery = 16_384
+
+    func state(plugin: String, key: String, completion: @escaping @Sendable (Result<StateEntry?, JournalError>) -> Void) {
+        journal.read(.state(plugin: plugin, key: key, now: owner.clock.now())) { answer in
+            self.onOwner {
+                completion(answer.map { if case .state(let entries) = $0 { entries.first } else { nil } })
+            }
+        }
+    }
+
+    func scan(
+        plugin: String, prefix: String, after: String?, limit: Int, completion: @escaping @Sendable (Result<[StateEntry], JournalError>) -> Void
+    ) {
+        let question = JournalQuestion.scan(plugin: plugin, prefix: prefix, after: after, limit: limit, now: owner.clock.now())
+        journal.read(question) { answer in
+            self.onOwner {
+                completion(answer.map { if case .state(let entries) = $0 { entries } else { [] } })
+            }
+        }
+    }
+
+    // MARK: Dead letters
+
+    /// Makes a dead letter due again.
+    func revive(_ id: UInt64, _ completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) {
+        journal.read(.deadLetter(id: id)) { answer in
+            self.onOwner {
+                do throws(JournalError) {
+                    guard case .deadLetters(let letters) = try answer.get(), let letter = letters.first else {
+                        throw JournalError(.notFound, "there is no dead letter \(id)")
+                    }
+                    try self.revive(letter, completion)
+                } catch {
+                    completion(.failure(error))
+                }
+            }
+        }
+    }
+
+    private func revive(_ letter: DeadLetter, _ completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) throws(JournalError) {
+        guard let queue = names[letter.subscription], queue.phase == .serving, let number = queue.number else {
+            throw JournalError(.notFound, "dead letter \(letter.id) is for subscription '\(letter.subscription)', which is not there: load its plugin first")
+        }
+        let now = owner.clock.now()
+        let stray = letter.position == 0 ? nil : Stray(position: letter.position, event: letter.event, due: now, failures: letter.failures)
+        openCalls += 1
+        journal.settle([Settlement(number, .nothing, .revived(letter: letter.id, stray))]) { result in
+            self.onOwner {
+                self.openCalls -= 1
+                completion(result.map { _ in })
+                guard case .success(let answers) = result, case .committed? = answers.first, queue.phase != .retired else { return }
+                self.takeRevived(letter, queue)
+            }
+        }
+    }
+
+    /// Attempts begin anew; the errors so far stay with the delivery.
+    private func takeRevived(_ letter: DeadLetter, _ queue: SubscriptionQueue) {
+        let slot = owed.take()
+        owed[slot].pointee.event = letter.event
+        owed[slot].pointee.position = letter.position
+        owed[slot].pointee.queue = queue.index
+        owed[slot].pointee.stage = .queued
+        owed[slot].pointee.isStray = letter.position > 0
+        extra(of: slot).failures = letter.failures
+        queue.count += 1
+        queue.urgent.append(slot)
+        ready(queue)
+    }
+
+    // MARK: Trimming
+
+    func trimIfDue() {
+        guard recordedSinceTrim >= Self.trimEvery else { return }
+        trim {}
+    }
+
+    /// Tells the journal what nobody is owed any more.
+    func trim(_ done: @escaping @Sendable () -> Void) {
+        recordedSinceTrim = 0
+        let owing = queues.compactMap { queue -> SubscriptionNumber? in
+            guard let queue, queue.count > 0 || queue.phase != .serving else { return nil }
+            return queue.number
+        }
+        journal.trim(through: lastPosition, owing: owing) { _ in self.onOwner(done) }
+    }
+
+    // MARK: Statistics
+
+    func statistics() -> BusStatistics {
+        var statistics = counts
+        statistics.refused &+= intake.refusedCount
+        statistics.unmatchedTypes = unmatched.table
+        statistics.delayed = delays.count
+        statistics.waitingBatches = waitingBatches
+        statistics.subscriptions = names.values.sorted { $0.order < $1.order }.map { queue in
+            BusStatistics.Subscription(
+                name: queue.name, plugin: queue.spec.plugin, queued: queue.count - queue.inFlight, inFlight: queue.inFlight,
+                done: queue.doneCount, retried: queue.retriedCount, dead: queue.deadCount, shed: queue.shedCount)
+        }
+        return statistics
+    }
+}

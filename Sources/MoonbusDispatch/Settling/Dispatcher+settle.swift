@@ -1,0 +1,195 @@
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// From outcomes to what the journal commits.
+extension Dispatcher {
+    /// Takes outcomes of any kind.
+    func settle(_ outcomes: [Outcome]) {
+        let batch = takeBatch()
+        for outcome in outcomes {
+            guard let slot = land(outcome.delivery) else { continue }
+            switch outcome.verdict {
+            case .done(let result): settleDone(slot, result, outcome.effects, batch)
+            case .failed(let fault): settleFailed(slot, fault, batch)
+            case .rejected(let reason): settleDead(slot, Fault(.rejected, reason), batch)
+            case .retry(let delay): settleRetry(slot, nil, after: max(.zero, delay), batch)
+            case .interrupted: requeue(slot, countsAsAttempt: false)
+            }
+        }
+        commit(batch)
+    }
+
+    /// Takes deliveries whose handlers returned nothing and want nothing.
+    func settle(done ids: [UInt64]) {
+        let batch = takeBatch()
+        for id in ids {
+            guard let slot = land(id) else { continue }
+            if queues[Int(owed[slot].pointee.queue)]?.clockwork == nil {
+                add(slot, .done, .done, to: batch)
+            } else {
+                settleDone(slot, nil, [], batch)
+            }
+        }
+        commit(batch)
+    }
+
+    /// Commits what policies skipped in this turn.
+    func settleShed() {
+        guard !shed.isEmpty else { return }
+        let batch = takeBatch()
+        for slot in shed { add(slot, .done, .shed, to: batch) }
+        shed.removeAll(keepingCapacity: true)
+        commit(batch)
+    }
+
+    // MARK: Verdicts
+
+    private func settleDone(_ slot: UInt32, _ result: JSON?, _ effects: [Effect], _ batch: SettlingBatch) {
+        guard let queue = queues[Int(owed[slot].pointee.queue)] else { return }
+        let hasAsk = owed[slot].pointee.extra?.ask != nil
+        var detail: SettlingBatch.Detail?
+        if hasAsk, result != nil {
+            detail = SettlingBatch.Detail()
+            detail?.result = result
+        }
+        let schedule = nextSchedule(after: slot, queue)
+        guard !effects.isEmpty || schedule != nil else { return add(slot, .done, .done, detail: detail, to: batch) }
+        let staged: Staged
+        do throws(Fault) {
+            staged = try stage(effects, of: slot, queue, schedule: schedule)
+        } catch {
+            return settleFailed(slot, error, batch)
+        }
+        let finished = detail ?? SettlingBatch.Detail()
+        finished.staged = staged
+        if let full = reserve(staged) {
+            parkOutcome(slot, finished, at: full)
+        } else {
+            add(slot, .done, .done, commit: staged.commit, detail: finished, to: batch)
+        }
+    }
+
+    /// A failed run: another attempt by the policy, or the end.
+    func settleFailed(_ slot: UInt32, _ fault: Fault, _ batch: SettlingBatch) {
+        guard let queue = queues[Int(owed[slot].pointee.queue)] else { return }
+        let attempt = Int(owed[slot].pointee.attempt)
+        guard attempt < queue.spec.policy.retry.attempts, !runsForEver(slot, queue) else { return settleDead(slot, fault, batch) }
+        let delay = jitter.draw(queue.spec.policy.retry.ceiling(afterFailures: attempt))
+        settleRetry(slot, fault, after: delay, batch)
+    }
+
+    /// - Parameter fault: nil: the handler asked for it, and it counts as no attempt.
+    private func settleRetry(_ slot: UInt32, _ fault: Fault?, after delay: Duration, _ batch: SettlingBatch) {
+        let now = owner.clock.now()
+        let extra = extra(of: slot)
+        if let fault {
+            extra.failures.append(FailedAttempt(attempt: Int(owed[slot].pointee.attempt), time: now, fault: fault))
+        } else {
+            owed[slot].pointee.attempt &-= 1
+        }
+        let strays = slots(of: slot).compactMap { slot -> Stray? in
+            guard let event = owed[slot].pointee.event, owed[slot].pointee.position > 0 else { return nil }
+            return Stray(position: owed[slot].pointee.position, event: event, due: now + delay, failures: extra.failures)
+        }
+        let detail = SettlingBatch.Detail()
+        detail.delay = delay
+        detail.fault = fault
+        add(slot, .retry(strays), .retry, detail: detail, to: batch)
+    }
+
+    func settleDead(_ slot: UInt32, _ fault: Fault, _ batch: SettlingBatch) {
+        guard let queue = queues[Int(owed[slot].pointee.queue)] else { return }
+        let detail = SettlingBatch.Detail()
+        detail.fault = fault
+        if runsForEver(slot, queue) { return add(slot, .done, .dead, detail: detail, to: batch) }
+        let now = owner.clock.now()
+        let extra = extra(of: slot)
+        extra.failures.append(FailedAttempt(attempt: Int(owed[slot].pointee.attempt), time: now, fault: fault))
+        let letters = slots(of: slot).compactMap { slot -> DeadLetter? in
+            guard let event = owed[slot].pointee.event else { return nil }
+            return DeadLetter(
+                subscription: queue.name, position: owed[slot].pointee.position, event: event, failures: extra.failures, died: now)
+        }
+        let schedule = nextSchedule(after: slot, queue).map { Commit(schedule: $0) }
+        add(slot, .dead(letters), .dead, commit: schedule, detail: detail, to: batch)
+    }
+
+    // MARK: Checkpoints
+
+    func checkpoint(_ id: UInt64, _ effects: [Effect]) {
+        guard let slot = owed.find(id), owed[slot].pointee.stage == .flying, let queue = queues[Int(owed[slot].pointee.queue)], !effects.isEmpty
+        else { return }
+        let detail = SettlingBatch.Detail()
+        do throws(Fault) {
+            detail.staged = try stage(effects, of: slot, queue, schedule: nil)
+        } catch {
+            return cancel(slot, reason: error.message)
+        }
+        extra(of: slot).emitCount += effects.reduce(0) { if case .emit = $1 { $0 + 1 } else { $0 } }
+        if let staged = detail.staged, let full = reserve(staged) {
+            parkCheckpoint(id, detail, at: full)
+        } else {
+            commitCheckpoint(slot, detail)
+        }
+    }
+
+    func commitCheckpoint(_ slot: UInt32, _ detail: SettlingBatch.Detail) {
+        let batch = takeBatch()
+        add(slot, .goesOn, .checkpoint, commit: detail.staged?.commit, detail: detail, to: batch)
+        commit(batch)
+    }
+
+    // MARK: Building blocks
+
+    /// The slots of a delivery: its own, and those of the other events of its batch.
+    func slots(of slot: UInt32) -> [UInt32] {
+        [slot] + (owed[slot].pointee.extra?.members ?? [])
+    }
+
+    func extra(of slot: UInt32) -> Owed.Extra {
+        if let extra = owed[slot].pointee.extra { return extra }
+        let extra = Owed.Extra()
+        owed[slot].pointee.extra = extra
+        return extra
+    }
+
+    private func stage(_ effects: [Effect], of slot: UInt32, _ queue: SubscriptionQueue, schedule: Timestamp?) throws(Fault) -> Staged {
+        let events = slots(of: slot).compactMap { owed[$0].pointee.event }
+        let isRoot = owed[slot].pointee.position == 0 && !owed[slot].pointee.isResult
+        let stager = Stager(
+            queue: queue, cause: events[0], hops: events.reduce(0) { max($0, $1.hops) }, isRoot: isRoot, now: owner.clock.now(),
+            configuration: configuration, firstOrdinal: owed[slot].pointee.extra?.emitCount ?? 0, delayedCount: delays.count)
+        return Staged(try stager.commit(effects, schedule: schedule, lineage: lineage))
+    }
+
+    /// Finds out who is owed the events of a commit and reserves their room, or names a queue that has none.
+    func reserve(_ staged: Staged, seeking: SubscriptionQueue? = nil) -> SubscriptionQueue? {
+        guard !staged.commit.events.isEmpty else { return nil }
+        match(staged.commit.events, into: &staged.matches)
+        staged.generation = router.generation
+        return reserve(staged.matches, seeking: seeking)
+    }
+
+    /// Adds a settlement, and what is to be done once it is committed.
+    @inline(__always)
+    func add(
+        _ slot: UInt32, _ transition: Transition, _ kind: SettlingBatch.Kind, commit: Commit? = nil, detail: SettlingBatch.Detail? = nil,
+        to batch: SettlingBatch
+    ) {
+        let entry = owed[slot]
+        guard let queue = queues[Int(entry.pointee.queue)], let number = queue.number else { return }
+        batch.settlements.append(Settlement(number, coverage(of: slot, kind), transition, commit: commit))
+        batch.endings.append(SettlingBatch.Ending(slot: slot, kind: kind, detail: detail))
+    }
+
+    /// The places in the log that a settlement is about.
+    @inline(__always)
+    private func coverage(of slot: UInt32, _ kind: SettlingBatch.Kind) -> Settlement.Coverage {
+        let entry = owed[slot]
+        guard entry.pointee.position > 0, kind != .checkpoint else { return .nothing }
+        let isAlone = entry.pointee.extra?.members.isEmpty ?? true
+        if entry.pointee.isStray { return .strays(slots(of: slot).map { owed[$0].pointee.position }) }
+        if isAlone { return .span(Span(after: entry.pointee.after, through: entry.pointee.position)) }
+        return .spans(slots(of: slot).map { Span(after: owed[$0].pointee.after, through: owed[$0].pointee.position) })
+    }
+}

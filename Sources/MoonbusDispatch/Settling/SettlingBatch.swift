@@ -1,0 +1,46 @@
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// Outcomes between their arrival and the journal's answer. Confined to the owner thread.
+///
+/// `@unchecked Sendable`: it travels through the journal's completion, back to the owner thread.
+final class SettlingBatch: @unchecked Sendable {
+    /// What is done with a delivery once its settlement is committed.
+    enum Kind: UInt8 {
+        /// It has ended well.
+        case done
+        /// It was skipped by a policy.
+        case shed
+        /// It goes on running.
+        case checkpoint
+        /// It is tried again later.
+        case retry
+        /// It has ended badly.
+        case dead
+    }
+
+    /// What only some outcomes have.
+    final class Detail {
+        var result: JSON?
+        var fault: Fault?
+        /// The wait before the next attempt.
+        var delay: Duration = .zero
+        var staged: Staged?
+    }
+
+    struct Ending {
+        var slot: UInt32
+        var kind: Kind
+        var detail: Detail?
+    }
+
+    var settlements: [Settlement] = []
+    var endings = ContiguousArray<Ending>()
+    var isAnswered = false
+
+    func clear() {
+        settlements.removeAll(keepingCapacity: true)
+        endings.removeAll(keepingCapacity: true)
+        isAnswered = false
+    }
+}

@@ -1,0 +1,274 @@
+internal import DequeModule
+internal import Logging
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// Subscriptions that come, change and go: always between two events.
+extension Dispatcher {
+    /// Makes `specs` the plugin's subscriptions.
+    func replace(plugin: String, specs: [SubscriptionSpec], endpoint: any HandlerEndpoint) throws(SubscribeError) {
+        try check(plugin: plugin, specs)
+        let entry = endpoints.entry(for: endpoint)
+        let kept = Set(specs.map(\.name))
+        for queue in byPlugin[plugin] ?? [] where !kept.contains(queue.name) { retire(queue, inJournal: true) }
+        var fresh: [SubscriptionQueue] = []
+        for spec in specs {
+            if let queue = names[spec.name], queue.spec.trigger.hasSameNature(as: spec.trigger) {
+                change(queue, to: spec, entry)
+            } else {
+                if let queue = names[spec.name] { retire(queue, inJournal: false) }
+                fresh.append(add(spec, entry))
+            }
+        }
+        claim(fresh)
+        if entry.isIdle { noteIdle(entry) }
+    }
+
+    /// Adds one subscription of a Swift handler.
+    func add(plugin: String, spec: SubscriptionSpec, endpoint: any HandlerEndpoint) throws(SubscribeError) {
+        guard isOpen else { throw SubscribeError(.stopped, "subscription '\(spec.name)': the bus is not running") }
+        if names[spec.name] != nil {
+            throw SubscribeError(.nameTaken, "subscription '\(spec.name)' exists already: unsubscribe it first, or choose another name")
+        }
+        try check(plugin: plugin, [spec])
+        claim([add(spec, endpoints.entry(for: endpoint))])
+    }
+
+    func remove(plugin: String) {
+        for queue in byPlugin[plugin] ?? [] { retire(queue, inJournal: true) }
+    }
+
+    func suspend(plugin: String) {
+        for queue in byPlugin[plugin] ?? [] {
+            cancelRuns(of: queue, reason: "the plugin is suspended")
+            serve(queue, by: nil)
+        }
+    }
+
+    private func check(plugin: String, _ specs: [SubscriptionSpec]) throws(SubscribeError) {
+        var seen = Set<String>()
+        for spec in specs {
+            guard (1...255).contains(spec.name.utf8.count), !spec.name.utf8.contains(where: { $0 < 0x21 || $0 == 0x7F }) else {
+                throw SubscribeError(.badName, "subscription '\(spec.name)': a name has 1 to 255 bytes, without spaces and control characters")
+            }
+            guard seen.insert(spec.name).inserted else {
+                throw SubscribeError(.badName, "subscription '\(spec.name)' is declared twice: give each a name of its own")
+            }
+            if let other = names[spec.name], other.spec.plugin != plugin {
+                throw SubscribeError(.nameTaken, "subscription '\(spec.name)' belongs to '\(other.spec.plugin)'")
+            }
+        }
+    }
+
+    // MARK: One subscription
+
+    private func add(_ spec: SubscriptionSpec, _ entry: EndpointEntry) -> SubscriptionQueue {
+        let index = freeQueues.popLast() ?? UInt32(queues.count)
+        queueOrder += 1
+        let queue = SubscriptionQueue(index: index, order: queueOrder, spec: spec)
+        queue.joined = lastPosition
+        if Int(index) == queues.count { queues.append(queue) } else { queues[Int(index)] = queue }
+        names[spec.name] = queue
+        byPlugin[spec.plugin, default: []].append(queue)
+        route(queue)
+        serve(queue, by: entry)
+        return queue
+    }
+
+    private func change(_ queue: SubscriptionQueue, to spec: SubscriptionSpec, _ entry: EndpointEntry) {
+        let hadDebounce = queue.spec.policy.debounce != nil
+        if let route = queue.route { router.remove(route) }
+        // A source's run belongs to the code that started it: the new code starts its own when the old run has ended.
+        if queue.clockwork?.isRunning == true { queue.clockwork?.isReplaced = true }
+        cancelRuns(of: queue, reason: "the plugin was reloaded")
+        queue.spec = spec
+        route(queue)
+        serve(queue, by: entry)
+        if hadDebounce, spec.policy.debounce == nil { releaseDebounced(queue) }
+        if queue.phase == .serving, queue.clockwork?.isRunning == false { startClockwork(queue, stored: queue.clockwork?.due) }
+        armBatch(queue)
+        noteRoom(queue)
+    }
+
+    private func route(_ queue: SubscriptionQueue) {
+        guard case .events(let pattern, let filter) = queue.spec.trigger else { return }
+        queue.route = router.insert(pattern, filter: filter, queue: queue.index)
+    }
+
+    /// Moves a queue to another endpoint, or to none.
+    private func serve(_ queue: SubscriptionQueue, by entry: EndpointEntry?) {
+        if let old = queue.endpoint {
+            if old === entry { return ready(queue) }
+            if queue.isReady { old.ready.removeAll { $0 == queue.index } }
+            old.serving -= 1
+            if old.isIdle { noteIdle(old) }
+        }
+        queue.isReady = false
+        queue.endpoint = entry
+        entry?.serving += 1
+        ready(queue)
+    }
+
+    /// Ends a subscription: what it is owed and does not run yet is forgotten.
+    ///
+    /// - Parameter inJournal: false keeps its record there: a subscription of the same name takes its place.
+    private func retire(_ queue: SubscriptionQueue, inJournal: Bool) {
+        if let route = queue.route { router.remove(route) }
+        queue.route = nil
+        stopClockwork(queue)
+        serve(queue, by: nil)
+        names[queue.name] = nil
+        byPlugin[queue.spec.plugin]?.removeAll { $0 === queue }
+        if byPlugin[queue.spec.plugin]?.isEmpty == true { byPlugin[queue.spec.plugin] = nil }
+        queue.phase = .retired
+        queue.keys = KeyTable()
+        queue.waiting.removeAll()
+        queue.urgent.removeAll()
+        queue.debouncing = Debouncing()
+        for timer in [queue.batching.timer, queue.flightTimer] { if let timer { owner.cancel(timer) } }
+        let mine = owed.slots { $0.queue == queue.index && ($0.stage == .queued || $0.stage == .held || $0.stage == .retrying) }
+        let members = Set(owed.slots { $0.queue == queue.index }.flatMap { owed[$0].pointee.extra?.members ?? [] })
+        shed.removeAll { owed[$0].pointee.queue == queue.index }
+        for slot in mine where !members.contains(slot) { forget(slot, queue) }
+        refuseEmitters(of: queue)
+        if inJournal { journal.retire([queue.name]) { _ in } }
+        freeIfIdle(queue)
+    }
+
+    /// Drops a delivery of a subscription that is gone.
+    func forget(_ slot: UInt32, _ queue: SubscriptionQueue) {
+        let detail = SettlingBatch.Detail()
+        detail.fault = Fault(.error, "subscription '\(queue.name)' was removed before it got to this event")
+        owed[slot].pointee.holdsKey = false
+        finish(slot, queue, .dead, detail)
+    }
+
+    func freeIfIdle(_ queue: SubscriptionQueue) {
+        guard queue.phase == .retired, queue.inFlight == 0, queues[Int(queue.index)] === queue else { return }
+        queues[Int(queue.index)] = nil
+        freeQueues.append(queue.index)
+    }
+
+    // MARK: What the journal knows of it
+
+    private func claim(_ fresh: [SubscriptionQueue]) {
+        guard !fresh.isEmpty else { return }
+        let claims = fresh.map { Claim(name: $0.name, schedule: firstTick(of: $0.spec.trigger)) }
+        openCalls += 1
+        journal.claim(claims) { result in
+            self.onOwner {
+                self.openCalls -= 1
+                switch result {
+                case .success(let answers):
+                    for (queue, claimed) in zip(fresh, answers) where queue.phase == .claiming { self.claimed(queue, claimed) }
+                case .failure(let error): self.claimLater(fresh, error)
+                }
+            }
+        }
+    }
+
+    private func claimLater(_ queues: [SubscriptionQueue], _ error: JournalError) {
+        logger.warning("subscriptions of '\(queues[0].spec.plugin)' wait for the journal and are served once it answers: \(error)")
+        _ = owner.timer(after: .seconds(1)) { [unowned self] in claim(queues.filter { $0.phase == .claiming }) }
+    }
+
+    private func claimed(_ queue: SubscriptionQueue, _ claimed: Claimed) {
+        queue.number = claimed.number
+        queue.cursor = claimed.cursor
+        queue.phase = .catchingUp
+        var progress = Progress(floor: claimed.floor, ended: claimed.ended)
+        for stray in claimed.strays { takeStray(stray, queue) }
+        catchUp(queue, after: claimed.floor, &progress, found: [], schedule: claimed.schedule)
+    }
+
+    private func takeStray(_ stray: Stray, _ queue: SubscriptionQueue) {
+        let slot = owed.take()
+        owed[slot].pointee.event = stray.event
+        owed[slot].pointee.position = stray.position
+        owed[slot].pointee.queue = queue.index
+        owed[slot].pointee.isStray = true
+        owed[slot].pointee.attempt = UInt16(clamping: stray.failures.last?.attempt ?? 0)
+        extra(of: slot).failures = stray.failures
+        queue.count += 1
+        waitUntilDue(slot, queue, after: max(.zero, stray.due - owner.clock.now()))
+    }
+
+    // MARK: Catching up
+
+    private static let pageCount = 512
+
+    /// Reads what a subscription was owed before this bus knew it: events up to where it joined, page by page.
+    private func catchUp(
+        _ queue: SubscriptionQueue, after position: UInt64, _ progress: inout Progress, found: [RecordedEvent], schedule: Timestamp?
+    ) {
+        guard case .events(let pattern, let filter) = queue.spec.trigger, position < queue.joined else {
+            return caughtUp(queue, progress, found, schedule)
+        }
+        let known = progress
+        openCalls += 1
+        journal.read(.events(after: position, limit: Self.pageCount)) { result in
+            self.onOwner {
+                self.openCalls -= 1
+                guard queue.phase == .catchingUp else { return }
+                var progress = known
+                guard case .success(.events(let page)) = result, let last = page.last else {
+                    if case .failure(let error) = result {
+                        self.logger.error("'\(queue.name)' starts without the events after position \(position), which the journal could not read: \(error)")
+                    }
+                    return self.caughtUp(queue, progress, found, schedule)
+                }
+                let owed = page.filter { recorded in
+                    recorded.position <= queue.joined && recorded.event.withUnsafeType { pattern.matches(typeBytes: $0) }
+                        && filter?.matches(recorded.event) ?? true
+                }
+                self.catchUp(queue, after: last.position, &progress, found: found + owed, schedule: schedule)
+            }
+        }
+    }
+
+    /// Puts what was found in front of what came since, and starts to serve.
+    private func caughtUp(_ queue: SubscriptionQueue, _ progress: Progress, _ found: [RecordedEvent], _ schedule: Timestamp?) {
+        let since = queue.waiting
+        queue.waiting.removeAll()
+        queue.phase = .serving
+        queue.last = progress.floor
+        for recorded in found {
+            // `last` stays where it is: the next delivery's span then covers what ended before, whatever is matched now.
+            if progress.hasEnded(recorded.position) { continue }
+            let slot = owed.take()
+            owed[slot].pointee.event = recorded.event
+            owed[slot].pointee.position = recorded.position
+            queue.count += 1
+            takeUp(slot, queue)
+        }
+        for slot in since {
+            if progress.hasEnded(owed[slot].pointee.position) {
+                // It was created after this event was recorded.
+                forget(slot, queue)
+            } else {
+                takeUp(slot, queue)
+            }
+        }
+        startClockwork(queue, stored: schedule)
+        ready(queue)
+    }
+
+    private func takeUp(_ slot: UInt32, _ queue: SubscriptionQueue) {
+        owed[slot].pointee.queue = queue.index
+        owed[slot].pointee.after = queue.last
+        owed[slot].pointee.stage = .queued
+        queue.last = owed[slot].pointee.position
+        if queue.isPlain { queue.waiting.append(slot) } else { enqueueByPolicy(slot, queue) }
+    }
+}
+
+extension SubscriptionSpec.Trigger {
+    /// True when a subscription can change from one to the other and stay itself.
+    func hasSameNature(as other: SubscriptionSpec.Trigger) -> Bool {
+        switch (self, other) {
+        case (.events, .events), (.start, .start): true
+        case (.every, .every), (.every, .cron), (.cron, .every), (.cron, .cron): true
+        default: false
+        }
+    }
+}

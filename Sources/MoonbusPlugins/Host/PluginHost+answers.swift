@@ -1,0 +1,140 @@
+import MoonbusDispatch
+import MoonbusEvents
+import MoonbusJournal
+import MoonbusLane
+
+/// What lanes send, and what it means for the bus.
+extension PluginHost {
+    /// Takes one frame of a lane.
+    ///
+    /// - Throws: ``FrameError`` when it is none that a lane of ours sends; the lane is ended then.
+    func received(_ frame: LaneFrame, from lane: Lane) throws(FrameError) {
+        switch frame {
+        case .ready: break
+        case .outcomes(let outcomes): try take(outcomes, from: lane)
+        case .loaded(let number, let isOK, let json): try loaded(number, isOK, json, on: lane)
+        case .call(let call, let delivery, let number, let json): take(LaneCall(number: call, delivery: delivery, context: number), json, from: lane)
+        case .log(let number, let json): log(json, of: lane.contexts[number])
+        case .lost(_, let deliveries): lost(deliveries, on: lane)
+        }
+    }
+
+    // MARK: Outcomes
+
+    private func take(_ outcomes: OutcomeReader, from lane: Lane) throws(FrameError) {
+        var reader = outcomes
+        var settled: [Outcome] = []
+        settled.reserveCapacity(reader.count)
+        var drained: [PluginVersion] = []
+        while let record = try reader.next() {
+            // A delivery that was given up meanwhile has no slot any more: what still comes for it is ignored.
+            guard let slot = lane.flights.slot(of: record.delivery), let context = lane.flights[slot].context else { continue }
+            if record.status == .checkpoint {
+                checkpoint(record, slot: slot, of: context.version, on: lane)
+                continue
+            }
+            var (verdict, effects) = try verdict(of: record, context.version)
+            if case .done(let cursor?) = verdict, context.version.pollers.contains(lane.flights[slot].handler) {
+                effects.append(.cursor(cursor))
+                verdict = .done(nil)
+            }
+            let flight = lane.close(slot: slot)
+            settled.append(Outcome(delivery: flight.delivery, verdict, effects: effects))
+            let version = context.version
+            if !effects.isEmpty { remember(effects, of: flight, version) }
+            if version.isDraining, version.flightCount == 0, !drained.contains(where: { $0 === version }) { drained.append(version) }
+            if record.status == .timeout || record.status == .killed { hogged(version.plugin, record.status) }
+        }
+        if !settled.isEmpty { bus.settle(settled) }
+        for version in drained { retire(version) }
+    }
+
+    private func remember(_ effects: [Effect], of flight: Flights.Flight, _ version: PluginVersion) {
+        let keys = effects.compactMap { if case .read(let key, _) = $0 { key } else { nil } }
+        if !keys.isEmpty, let event = flight.event { version.reads.add(event, handler: flight.handler, attempt: flight.attempt, keys: keys) }
+    }
+
+    private func verdict(of record: OutcomeRecord, _ version: PluginVersion) throws(FrameError) -> (Outcome.Verdict, [Effect]) {
+        switch record.status {
+        case .done, .checkpoint:
+            if record.effects.isEmpty, record.detail.isEmpty { return (.done(nil), []) }
+            do throws(Fault) {
+                let effects = try EffectTranslation(version: version).effects(record)
+                return (.done(try result(record)), effects)
+            } catch {
+                return (.failed(error), [])
+            }
+        case .failed, .memory, .timeout, .killed: return (.failed(LaneFault(record.detail).fault(of: version)), [])
+        case .rejected: return (.rejected(record.reason), [])
+        case .retry: return (.retry(try record.retryDelay()), [])
+        case .cancelled: return (version.isDraining ? .interrupted : .failed(Fault(.timeout, record.reason)), [])
+        }
+    }
+
+    private func result(_ record: OutcomeRecord) throws(Fault) -> JSON? {
+        guard !record.detail.isEmpty else { return nil }
+        do throws(EventError) { return try JSON(validating: record.detail) } catch { throw Fault(.error, "the result: \(error.message)") }
+    }
+
+    /// Commits what a source that goes on running has staged. Effects that it may not have end it.
+    private func checkpoint(_ record: OutcomeRecord, slot: Int, of version: PluginVersion, on lane: Lane) {
+        do throws(Fault) {
+            bus.checkpoint(lane.flights[slot].delivery, effects: try EffectTranslation(version: version).effects(record))
+        } catch {
+            let flight = lane.flights[slot]
+            lane.cancel(reason: error.message) { $0.delivery == flight.delivery }
+            _ = lane.close(slot: slot)
+            bus.settle([Outcome(delivery: flight.delivery, .failed(error))])
+        }
+    }
+
+    /// A context was cut: what waited in it is due again. The lane makes the context again by itself.
+    private func lost(_ deliveries: [UInt64], on lane: Lane) {
+        var settled: [Outcome] = []
+        for number in deliveries {
+            guard let slot = lane.flights.slot(of: number) else { continue }
+            settled.append(Outcome(delivery: lane.close(slot: slot).delivery, .interrupted))
+        }
+        if !settled.isEmpty { bus.settle(settled) }
+    }
+
+    // MARK: Loaded
+
+    private func loaded(_ number: UInt32, _ isOK: Bool, _ json: UnsafeRawBufferPointer, on lane: Lane) throws(FrameError) {
+        guard let context = lane.contexts[number] else { return }  // given up meanwhile
+        let version = context.version
+        if context.phase == .loading {
+            guard let load = version.load else { return }
+            if isOK {
+                load.loaded(try Declarations(json))
+            } else {
+                load.fail(LaneFault(json).error(of: version))
+            }
+        } else if !isOK {
+            // Cut by the lane, and not to be made again there.
+            let error = LaneFault(json).error(of: version)
+            dropContext(context)
+            contextIsGone(context, because: .broke("the context could not be made again after it was cut (\(error.message))"))
+        }
+    }
+
+    /// Takes a context that the lane has no more out of the books; what it had is due again.
+    private func dropContext(_ context: PluginContext) {
+        lost(context.lane.flights.numbers { $0.context === context }, on: context.lane)
+        context.phase = .gone
+        context.lane.contexts[context.number] = nil
+        context.version.remove(context)
+    }
+
+    // MARK: Log
+
+    private func log(_ json: UnsafeRawBufferPointer, of context: PluginContext?) {
+        guard let plugin = context?.version.plugin, plugin.logBudget.take(limit: configuration.logLines) else { return }
+        guard let line = (try? JSON(validating: json, limits: JSONLimits(bytes: 64 << 10)))?.value else { return }
+        let leftOut = plugin.logBudget.takeLeftOut()
+        if leftOut > 0 { tell(.log(level: "warn", text: "\(leftOut) lines were left out"), about: plugin.name) }
+        var text = line["text"]?.string ?? ""
+        if let fields = line["fields"], fields.object?.isEmpty == false { text += " \(JSON(fields))" }
+        tell(.log(level: line["level"]?.string ?? "info", text: text), about: plugin.name)
+    }
+}

@@ -1,0 +1,123 @@
+import MoonbusDispatch
+import MoonbusEvents
+import MoonbusLane
+
+/// How versions and plugins go: drained, unloaded, switched off, secluded, quarantined.
+extension PluginHost {
+    /// Lets a version finish what it has, up to the configured time, and then takes its contexts off their lanes.
+    func drain(_ version: PluginVersion) {
+        version.isDraining = true
+        // Sources that run for ever end when they are told to; their successor begins where they committed last.
+        for context in version.contexts {
+            context.lane.cancel(reason: "the plugin is replaced") { $0.isEndless && $0.context === context }
+        }
+        if version.flightCount == 0 { return retire(version) }
+        _ = bus.owner.timer(after: configuration.drain) { [weak self] in self?.retire(version) }
+    }
+
+    /// Takes a drained version's contexts off their lanes. What it still has is due again, at its successor.
+    func retire(_ version: PluginVersion) {
+        guard !version.contexts.isEmpty else { return }
+        release(version)
+        endEmptyLanes()
+    }
+
+    /// Unloads the contexts of a version that serves no more, or never did.
+    func release(_ version: PluginVersion) {
+        var interrupted: [Outcome] = []
+        for context in version.contexts {
+            let lane = context.lane
+            context.phase = .leaving
+            lane.send { $0.appendUnload(context: context.number) }
+            for number in lane.flights.numbers(where: { $0.context === context }) {
+                guard let slot = lane.flights.slot(of: number) else { continue }
+                interrupted.append(Outcome(delivery: lane.close(slot: slot).delivery, .interrupted))
+            }
+            lane.contexts[context.number] = nil
+            version.remove(context)
+        }
+        if !interrupted.isEmpty { bus.settle(interrupted) }
+    }
+
+    // MARK: Plugins
+
+    /// Removes a plugin; its state stays in the journal, what its subscriptions were owed is forgotten.
+    func unload(_ name: String) {
+        guard let plugin = plugins.removeValue(forKey: name) else { return }
+        let waiting = (plugin.next?.waiting ?? []) + (plugin.loading?.request.waiting ?? [])
+        plugin.next = nil
+        abandonLoad(of: plugin)
+        bus.remove(plugin: name)
+        if let serving = plugin.serving { drain(serving) }
+        plugin.serving = nil
+        tell(.unloaded, about: name)
+        for waiting in waiting { waiting(.failure(PluginError(.notFound, plugin: name, message: "the plugin was unloaded"))) }
+    }
+
+    /// Switches a plugin off; its queues wait for `enable`.
+    func disable(_ plugin: Plugin) {
+        plugin.standing = .disabled
+        stopServing(plugin)
+        tell(.disabled, about: plugin.name)
+    }
+
+    func stopServing(_ plugin: Plugin) {
+        plugin.next = nil
+        abandonLoad(of: plugin)
+        bus.suspend(plugin: plugin.name)
+        if let serving = plugin.serving { drain(serving) }
+    }
+
+    private func abandonLoad(of plugin: Plugin) {
+        guard let load = plugin.loading else { return }
+        if let deadline = load.deadline { bus.owner.cancel(deadline) }
+        load.abandon()
+        plugin.loading = nil
+        release(load.version)
+    }
+
+    // MARK: Breakers of lanes
+
+    /// Notes that a plugin broke its lane: from now on it has one of its own, and at one strike too many it is not run any more.
+    func strike(_ plugin: Plugin, because end: LaneEnd, doing what: String) {
+        let now = Duration.nanoseconds(Int64(monotonicNanoseconds()))
+        let isOut = plugin.strikes.add(at: now, rule: .init(count: configuration.strikes, within: configuration.strikesWithin))
+        seclude(plugin, because: "\(end) \(what)")
+        guard isOut else { return }
+        let error = PluginError(
+            .quarantined, plugin: plugin.name, file: (plugin.serving?.source ?? plugin.latest)?.shownPath(of: "main.lua"),
+            message: "\(end) \(what), \(plugin.strikes.count) times within \(DurationText.format(configuration.strikesWithin))",
+            hint: "its events wait; a new version of its files, or 'enable', lets it run again")
+        plugin.standing = .quarantined(error)
+        plugin.failure = error
+        let waiting = (plugin.next?.waiting ?? []) + (plugin.loading?.request.waiting ?? [])
+        stopServing(plugin)
+        tell(.quarantined(error), about: plugin.name)
+        for waiting in waiting { waiting(.failure(error)) }
+    }
+
+    private func seclude(_ plugin: Plugin, because reason: String) {
+        guard !plugin.isSecluded else { return }
+        plugin.isSecluded = true
+        tell(.secluded(reason: reason), about: plugin.name)
+    }
+
+    /// A handler ran up to its CPU limit: that long, nobody else on its lane was served. Once is enough: from now on only itself waits for it.
+    func hogged(_ plugin: Plugin, _ status: OutcomeStatus) {
+        guard !plugin.isSecluded, case .active = plugin.standing, let serving = plugin.serving else { return }
+        let others = serving.contexts.contains { $0.lane.contexts.count > 1 }
+        guard others else { return }
+        seclude(plugin, because: status == .killed ? "a handler had to be cut at its CPU limit" : "a handler ran up to its CPU limit")
+        request(plugin, LoadRequest(source: serving.source, cause: .move, began: monotonicNanoseconds()))
+    }
+
+    // MARK: State
+
+    /// State of a plugin changed: contexts that may hold an older copy read it again.
+    func forget(_ keys: [String], of name: String) {
+        guard let version = plugins[name]?.serving, version.contexts.count > 1 else { return }
+        for context in version.contexts {
+            for key in keys { context.lane.send { $0.appendForget(context: context.number, key: key) } }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import Glibc
+
+/// What the watchdog remembers of a lane from one look at its page to the next.
+///
+/// Two things are wrong with a lane: it runs one piece of script code for longer than its limit in CPU time (its own watchdog failed to end
+/// it), or it has something to do and nothing happens, in wall time. Wall time alone never convicts a lane that uses CPU: on a loaded machine
+/// everything takes long.
+struct LaneWatch {
+    struct Limits {
+        /// CPU time over the limit of what runs.
+        var overrun: Duration
+        /// Wall time without any sign.
+        var silence: Duration
+    }
+
+    enum Verdict: Equatable {
+        case fine
+        /// The same context was found running twice in a row.
+        case slow(context: UInt64)
+        case overran(CPU: Duration, limit: Duration)
+        case silent(Duration)
+    }
+
+    /// The run that was seen last, its CPU clock when it was seen first, and the last time that clock moved.
+    private var sequence: UInt64 = 0
+    private var cpuThen: Duration = .zero
+    private var cpuLast: Duration = .zero
+    private var lastContext: UInt64?
+    /// When there was last a sign of life: a frame, another run, CPU time. CLOCK_MONOTONIC, nanoseconds.
+    private(set) var heard: UInt64 = monotonicNanoseconds()
+
+    mutating func wasHeard() { heard = monotonicNanoseconds() }
+
+    mutating func becameBusy() { heard = monotonicNanoseconds() }
+
+    /// Judges a reading.
+    ///
+    /// - Parameters:
+    ///   - cpu: the lane's CPU clock; nil when it has none of its own (a thread).
+    ///   - isBusy: whether it has something to do, that does not wait for us.
+    mutating func look(at reading: LanePage.Reading, cpu: Duration?, isBusy: Bool, limits: Limits) -> Verdict {
+        let now = monotonicNanoseconds()
+        let isSameContext = reading.isRunning && reading.context == lastContext
+        lastContext = reading.isRunning ? reading.context : nil
+        if reading.sequence != sequence || !isBusy {
+            sequence = reading.sequence
+            cpuThen = cpu ?? .zero
+            heard = now
+        } else if let cpu, cpu - cpuLast > .milliseconds(1) {
+            heard = now
+        }
+        cpuLast = cpu ?? .zero
+        if reading.sequence == sequence, isBusy, let cpu {
+            // Between two runs of script code the lane's own code works: it has no limit of its own, and needs milliseconds.
+            let limit = reading.isRunning ? reading.limit : limits.silence
+            let used = cpu - cpuThen
+            if used > limit + limits.overrun { return .overran(CPU: used, limit: limit) }
+        }
+        if isBusy, now - heard > limits.silence.nanoseconds { return .silent(.nanoseconds(Int64(now - heard))) }
+        return isSameContext ? .slow(context: reading.context) : .fine
+    }
+}

@@ -1,0 +1,70 @@
+public import MoonbusEvents
+
+/// What a plugin's `plugin.toml` says: its limits, what it may do, and its configuration.
+///
+/// The manifest is TOML so that policy can be read without running code. Every key is optional, an unknown one is an error.
+///
+///     name = "thermostat"        # if given: the folder's name
+///     contexts = 2               # copies that run side by side, on different lanes; 1…64, default 1
+///
+///     [limits]
+///     memory = "64MB"            # of one context: 1MB…4GB, in bytes when a number; default 64MB (units are powers of 1,024)
+///     cpu = "1s"                 # CPU time of one run of a handler, 1ms…60s; default 1s
+///     wait = "30s"               # wall time of one delivery, waiting included, 10ms…1h; default 30s
+///
+///     [permissions]
+///     emit = ["climate.>"]       # patterns of the types that it may emit; without the key: every type but `moonbus.>`
+///     subscribe = ["temp.*"]     # patterns that its subscriptions must lie within; without the key: everything
+///
+///     [config]                   # anything; what Lua sees as `config`. Dates and times become strings.
+///     threshold = 40.0
+public struct Manifest: Sendable, Hashable {
+    /// The plugin's name, when the manifest repeats it.
+    public var name: String?
+    /// How many copies of the plugin run side by side.
+    public var contexts = 1
+    /// What one context may use.
+    public var limits = Limits()
+    /// What the plugin may do.
+    public var permissions = Permissions()
+    /// A JSON object: what Lua sees as `config`.
+    public var config = JSON(.object([:]))
+
+    /// The manifest of a plugin that has none.
+    public init() {}
+
+    /// What one context may use.
+    public struct Limits: Sendable, Hashable {
+        /// Memory of one context's Lua state.
+        public var memoryBytes = 64 << 20
+        /// CPU time of one run: loading, or a handler up to where it waits.
+        public var cpu: Duration = .seconds(1)
+        /// Wall time of one delivery, waiting included, unless the subscription says otherwise.
+        public var wait: Duration = .seconds(30)
+
+        /// The limits of a plugin without a manifest.
+        public init() {}
+    }
+
+    /// What the plugin may do. A list that is nil permits what is permitted without a manifest.
+    public struct Permissions: Sendable, Hashable {
+        /// Types that it may emit.
+        public var emit: [EventPattern]?
+        /// Patterns that its subscriptions must lie within.
+        public var subscribe: [EventPattern]?
+
+        /// What is permitted without a manifest.
+        public init() {}
+
+        /// Whether the plugin may emit events of this type. Types below `moonbus.` are the host's own, whatever the manifest says.
+        public func permitsEmitting(_ type: EventType) -> Bool {
+            if type.text == "moonbus" || type.text.hasPrefix("moonbus.") { return false }
+            return emit?.contains { $0.matches(type) } ?? true
+        }
+
+        /// Whether the plugin may subscribe to everything that `pattern` matches.
+        public func permitsSubscribing(to pattern: EventPattern) -> Bool {
+            subscribe?.contains { $0.covers(pattern) } ?? true
+        }
+    }
+}

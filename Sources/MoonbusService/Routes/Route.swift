@@ -1,0 +1,135 @@
+import MoonbusEvents
+import NIOHTTP1
+
+/// What a method and a path stand for.
+enum Route {
+    /// `POST /events` (the body says which event) or `POST /events/{type}` (the body is its data).
+    case emit(EmitTarget)
+    /// `GET /events/stream?type=pattern`.
+    case stream(EventPattern)
+    /// `GET /plugins`, `GET /plugins/{name}`.
+    case plugins(name: String?)
+    /// `POST /plugins/{name}/{verb}`.
+    case plugin(name: String, PluginVerb)
+    /// `GET /deliveries?state=dead&limit=100`.
+    case deadLetters(limit: Int)
+    /// `POST /deliveries/{id}/retry`.
+    case retry(id: String)
+    case statistics
+    case live
+    case ready
+    case index
+
+    enum PluginVerb: String { case reload, enable, disable }
+}
+
+/// What the path and the query of an emit say.
+struct EmitTarget {
+    /// The type, when the path names it.
+    var type: EventType?
+    var wait: Duration?
+    var id: String?
+    var source: String?
+    var subject: String?
+    var key: String?
+}
+
+extension Route {
+    /// The paths, for `GET /` and for 404: one place that says what there is.
+    static let overview = """
+        POST /events/{type}            emit; the body is the event's data   ?wait=2s&subject=&key=&id=&source=
+        POST /events                   emit a CloudEvent: structured, binary or a batch   ?wait=2s
+        GET  /events/stream?type=a.>   events as they come (server-sent events)
+        GET  /plugins                  what runs
+        POST /plugins/{name}/reload    also enable, disable
+        GET  /deliveries?state=dead    dead letters
+        POST /deliveries/{id}/retry    one more try for a dead letter
+        GET  /statistics               counts
+        GET  /health/live              200 while the service runs
+        GET  /health/ready             200 when it takes events, or 503 and who is to blame
+        """
+
+    /// Finds the route of a request.
+    ///
+    /// - Parameters:
+    ///   - target: origin form: a path, perhaps with a query.
+    ///   - configuration: the default and the limit of `?wait=`.
+    /// - Throws: ``Problem``: 404 for a path that nobody knows, 405 for a method that the path doesn't take, 400 for a bad query.
+    init(_ method: HTTPMethod, _ target: String, _ configuration: ServiceConfiguration) throws(Problem) {
+        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        var query = try Query(parts.count == 2 ? parts[1] : "")
+        var path: [String] = []
+        for segment in parts[0].split(separator: "/") {
+            guard let decoded = percentDecoded(segment, plusIsSpace: false) else {
+                throw Problem(.badTarget, "'\(segment)' in the path is not percent-encoded UTF-8")
+            }
+            path.append(decoded)
+        }
+        switch path.first {
+        case nil:
+            try allow(.GET, method, target)
+            self = .index
+        case "events" where path.count == 1:
+            try allow(.POST, method, target)
+            self = .emit(try EmitTarget(type: nil, &query, configuration))
+        case "events" where path.count == 2 && path[1] == "stream" && method != .POST:
+            try allow(.GET, method, target)
+            self = .stream(try query.pattern("type"))
+        case "events" where path.count == 2:
+            try allow(.POST, method, target)
+            self = .emit(try EmitTarget(type: path[1], &query, configuration))
+        case "plugins" where path.count <= 2:
+            try allow(.GET, method, target)
+            self = .plugins(name: path.count == 2 ? path[1] : nil)
+        case "plugins" where path.count == 3 && PluginVerb(rawValue: path[2]) != nil:
+            try allow(.POST, method, target)
+            self = .plugin(name: path[1], PluginVerb(rawValue: path[2]) ?? .reload)
+        case "deliveries" where path.count == 1:
+            try allow(.GET, method, target)
+            let state = query.take("state") ?? "dead"
+            guard state == "dead" else { throw Problem(.badQuery, "state=\(state) can't be listed", remedy: "use state=dead") }
+            self = .deadLetters(limit: try query.count("limit", 1...10_000) ?? 100)
+        case "deliveries" where path.count == 3 && path[2] == "retry":
+            try allow(.POST, method, target)
+            self = .retry(id: path[1])
+        case "statistics" where path.count == 1:
+            try allow(.GET, method, target)
+            self = .statistics
+        case "health" where path.count == 2 && path[1] == "live":
+            try allow(.GET, method, target)
+            self = .live
+        case "health" where path.count == 2 && path[1] == "ready":
+            try allow(.GET, method, target)
+            self = .ready
+        default:
+            throw Problem(.notFound, "there is nothing at \(parts[0].prefix(200))", remedy: "GET / lists the paths")
+        }
+        try query.finish()
+    }
+}
+
+/// Lets `expected` pass, and `HEAD` where `GET` would.
+private func allow(_ expected: HTTPMethod, _ method: HTTPMethod, _ target: String) throws(Problem) {
+    if method == expected || (expected == .GET && method == .HEAD) { return }
+    var problem = Problem(.methodNotAllowed, "\(method.rawValue) is not possible at \(target.prefix { $0 != "?" }.prefix(200))")
+    problem.allow = expected == .GET ? "GET, HEAD" : expected.rawValue
+    problem.remedy = "use \(expected.rawValue)"
+    throw problem
+}
+
+extension EmitTarget {
+    fileprivate init(type: String?, _ query: inout Query, _ configuration: ServiceConfiguration) throws(Problem) {
+        wait = try query.duration("wait", upTo: configuration.limits.wait) ?? configuration.wait
+        guard let type else { return }
+        do throws(EventError) {
+            self.type = try EventType(type)
+        } catch {
+            throw Problem(.badTarget, error.message, remedy: "a type is dotted words, like orders.eu.created")
+        }
+        // Only here: a whole CloudEvent in the body has these itself.
+        id = query.take("id")
+        source = query.take("source")
+        subject = query.take("subject")
+        key = query.take("key")
+    }
+}

@@ -1,0 +1,57 @@
+import MoonbusDispatch
+import MoonbusPlugins
+import NIOCore
+
+/// Hands each request to what answers it.
+///
+/// A route answers its ``Exchange`` exactly once, now or later, on the event-loop thread. Routes that ask the bus or the plugin
+/// host something rare do it in a `Task`; the emitting of events, of which there may be 100,000 a second, does not.
+final class Routes {
+    let bus: EventBus
+    let plugins: PluginHost?
+    let configuration: ServiceConfiguration
+    let answers: Answers
+    /// Open event streams.
+    var streamCount = 0
+
+    init(bus: EventBus, plugins: PluginHost?, configuration: ServiceConfiguration, answers: Answers) {
+        self.bus = bus
+        self.plugins = plugins
+        self.configuration = configuration
+        self.answers = answers
+    }
+
+    func handle(_ request: Request, _ body: ByteBuffer, _ exchange: Exchange) {
+        switch request.route {
+        case .emit(let options): emit(request, options, body, exchange)
+        case .stream(let pattern): stream(pattern, exchange)
+        case .plugins(let name): listPlugins(name, exchange)
+        case .plugin(let name, let verb): change(plugin: name, verb, exchange)
+        case .deadLetters(let limit): listDeadLetters(limit, exchange)
+        case .retry(let id): retry(id, exchange)
+        case .statistics: statistics(exchange)
+        case .live: exchange.answer(.json(.ok, ByteBuffer(staticString: #"{"status":"live"}"#)))
+        case .ready: ready(exchange)
+        case .index: exchange.answer(Response(.ok, "text/plain; charset=utf-8", ByteBuffer(string: "Moonbus\n\n\(Route.overview)\n")))
+        }
+    }
+
+    /// Answers later with what `work` finds out off the event loop; for what is asked rarely.
+    func later(_ exchange: Exchange, _ work: @escaping @Sendable () async throws(Problem) -> Answer) {
+        let answers = self.answers
+        Task {
+            do throws(Problem) {
+                let answer = try await work()
+                answers.post(exchange) { $0.answer(.json(answer.status, answer.body)) }
+            } catch {
+                answers.post(exchange) { [error] in $0.answer(error) }
+            }
+        }
+    }
+
+    /// What a route found out, as JSON.
+    struct Answer: Sendable {
+        var status = Response.Status.ok
+        var body: ByteBuffer
+    }
+}

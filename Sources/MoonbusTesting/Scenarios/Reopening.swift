@@ -1,0 +1,54 @@
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+extension JournalConformance {
+    static let reopening: [Scenario] = [
+        Scenario("everything that was answered is there after reopening", needs: .survivesReopen) { bench in
+            let journal = try await bench.open()
+            let claimed = try await journal.claim("s", schedule: Timestamp(microseconds: 1))
+            let places = try await journal.append(Sample.events(4)).map(\.position)
+            let stray = Sample.stray(places[1], try Sample.event("e2"))
+            let delayed = DelayedEvent(event: try Sample.event("later"), due: Timestamp(microseconds: 100))
+            let commit = try Commit(
+                events: [Sample.event("out")], delayed: [delayed],
+                state: StateChange(plugin: "p", writes: [StateWrite(key: "k", value: JSON("7"))]), cursor: JSON("3"),
+                schedule: Timestamp(microseconds: 2))
+            try await journal.settle(claimed, Sample.span(claimed.floor, places[0]), .done, commit)
+            try await journal.settle(claimed, Sample.span(places[0], places[1]), .retry([stray]))
+            try await journal.settle(claimed, Sample.span(places[2], places[3]), .dead([Sample.letter("s", places[3], Sample.event("e4"))]))
+            let before = try await journal.claim("s")
+            let value = try await journal.value("p", "k")
+
+            let again = try await bench.reopen(journal)
+            try bench.expect(try await again.ids(), is: ["e1", "e2", "e3", "e4", "out"], "the log")
+            try bench.expect(try await again.claim("s"), is: before, "the subscription")
+            try bench.expect(before.ended, is: [Span(after: places[2], through: places[3])], "what has ended")
+            try bench.expect(try await again.delayed(), is: [delayed], "what waits")
+            try bench.expect(try await again.value("p", "k"), is: value, "the state")
+            try bench.expect(try await again.deadLetters().map(\.event.id), is: ["e4"], "dead letters")
+        },
+        Scenario("after reopening positions and versions rise and duplicates are known", needs: .survivesReopen) { bench in
+            let journal = try await bench.open()
+            let claimed = try await journal.claim("s")
+            let place = try await journal.append(Sample.event("a"))[0].position
+            try await journal.settle(claimed, .nothing, .done, Sample.write("k", "1"))
+            let version = try await journal.value("p", "k")?.version ?? 0
+
+            let again = try await bench.reopen(journal)
+            let recorded = try await again.append(Sample.event("a"), Sample.event("b"))
+            try bench.expect(recorded[0], is: Recorded(position: place, isDuplicate: true), "the duplicate")
+            try bench.expect(recorded[1].position > place, "the next position")
+            try await again.settle(try await again.claim("s"), .nothing, .done, Sample.write("k", "2"))
+            try bench.expect((try await again.value("p", "k")?.version ?? 0) > version, "the next version")
+        },
+        Scenario("what an unclaimed subscription is owed survives reopening and trimming", needs: .survivesReopen) { bench in
+            let journal = try await bench.open()
+            let claimed = try await journal.claim("s")
+            let places = try await journal.append(Sample.events(3)).map(\.position)
+            try await journal.settle(claimed, Sample.span(claimed.floor, places[0]))
+            let again = try await bench.reopen(journal)
+            try await again.trim(through: places[2])
+            try bench.expect(try await again.ids(after: places[0]), is: ["e2", "e3"], "what is owed")
+        },
+    ]
+}

@@ -1,0 +1,123 @@
+import MoonbusDispatch
+import MoonbusEvents
+import MoonbusJournal
+import MoonbusTesting
+import Synchronization
+import Testing
+
+@Suite struct BackpressureTests {
+    private let two = SubscriptionPolicy(queueLimit: 2)
+
+    @Test func `a full subscription refuses who does not wait, by name, and nothing is recorded`() async throws {
+        let test = try await TestBus()
+        try await test.plugin("slow", "a", policy: two) { _ in nil }
+        let other = try await test.plugin("other", ">")
+        let answers = Answers()
+        for _ in 0..<3 { test.bus.submit([try event("a")]) { answers.add($0) } }
+        test.bus.submit([try event("b")]) { answers.add($0) }
+        test.catchUp()
+        #expect(answers.receipts.map(\.position) == [1, 2, 3])
+        #expect(answers.errors.map(\.code) == [.full])
+        #expect(answers.errors[0].message.contains("'slow.main' holds 2 events"))
+        #expect(answers.errors[0].retryAfter != nil)
+        #expect(other.deliveries.map(\.event.typeText) == ["a", "a", "b"])
+    }
+
+    @Test func `emitters that wait are let in one by one as room comes`() async throws {
+        let test = try await TestBus()
+        let slow = try await test.plugin("slow", "a", policy: two) { _ in nil }
+        try await test.bus.emit([event("a", id: "1"), event("a", id: "2")])
+        let third = Task { try await test.bus.emit(event("a", id: "3")) }
+        try await until { await test.bus.statistics().waitingBatches == 1 }
+        let fourth = Task { try await test.bus.emit(event("a", id: "4")) }
+        try await until { await test.bus.statistics().waitingBatches == 2 }
+
+        try await test.onOwner { slow.settle([Outcome(delivery: slow.running[0].id, .done(nil))]) }
+        #expect(try await third.value.position == 3)
+        #expect(await test.bus.statistics().waitingBatches == 1)
+        try await test.onOwner { slow.settle([Outcome(delivery: slow.running[0].id, .done(nil))]) }
+        #expect(try await fourth.value.position == 4)
+        #expect(slow.ids == ["1", "2", "3", "4"])
+    }
+
+    @Test func `who waits too long gets a timeout, and nothing is recorded`() async throws {
+        let test = try await TestBus()
+        try await test.plugin("slow", "a", policy: two) { _ in nil }
+        try await test.bus.emit([event("a"), event("a")])
+        let late = Task { await refusal { try await test.bus.emit(event("a"), within: .seconds(5)) } }
+        try await until { await test.bus.statistics().waitingBatches == 1 }
+        test.clock.advance(by: .seconds(5))
+        #expect(await late.value?.code == .timeout)
+        let statistics = await test.bus.statistics()
+        #expect(statistics.recorded == 2 && statistics.waitingBatches == 0)
+    }
+
+    @Test func `a batch that a queue could never hold is refused for good`() async throws {
+        let test = try await TestBus()
+        try await test.plugin("slow", "a", policy: two) { _ in nil }
+        #expect(await refusal { try await test.bus.emit([event("a"), event("a"), event("a")]) }?.code == .tooLarge)
+    }
+
+    @Test func `stopping the bus refuses who still waits`() async throws {
+        let test = try await TestBus()
+        try await test.plugin("slow", "a", policy: two) { _ in nil }
+        try await test.bus.emit([event("a"), event("a")])
+        let waiting = Task { await refusal { try await test.bus.emit(event("a")) } }
+        try await until { await test.bus.statistics().waitingBatches == 1 }
+        let stopping = Task { await test.bus.stop(within: .seconds(1)) }
+        #expect(await waiting.value?.code == .stopped)
+        try await until { test.bus.owner.nextDeadline() != nil }
+        test.clock.advance(by: .seconds(1))
+        await stopping.value
+    }
+
+    @Test func `a handler's effects wait for room in their target, and its acknowledgement with them`() async throws {
+        let test = try await TestBus()
+        let sink = try await test.plugin("sink", "out", policy: SubscriptionPolicy(queueLimit: 1)) { _ in nil }
+        try await test.bus.emit(event("out", id: "first"))
+        let source = try await test.plugin("source", "in") { _ in .done(nil, [emit("out")]) }
+        try await test.bus.emit(event("in", id: "i"))
+        test.catchUp()
+        #expect(try await test.statistics(of: "source.main").done == 0)
+
+        test.clock.advance(by: .seconds(59))
+        try await test.onOwner { sink.settle([Outcome(delivery: sink.running[0].id, .done(nil))]) }
+        #expect(try await test.statistics(of: "source.main").done == 1)
+        #expect(source.deliveries.map(\.attempt) == [1])
+        #expect(sink.deliveries.count == 2)
+    }
+
+    @Test func `effects that find no room for a minute end in a dead letter that names who was full`() async throws {
+        let test = try await TestBus()
+        try await test.plugin("sink", "out", policy: SubscriptionPolicy(queueLimit: 1)) { _ in nil }
+        try await test.bus.emit(event("out"))
+        try await test.plugin("source", "in") { _ in .done(nil, [emit("out")]) }
+        try await test.bus.emit(event("in", id: "i"))
+        test.clock.advance(by: .seconds(60))
+        let letters = try await test.bus.deadLetters()
+        #expect(letters.map(\.event.id) == ["i"])
+        #expect(letters[0].failures.map(\.fault.kind) == [.full])
+        #expect(letters[0].failures[0].fault.message.contains("'sink.main'"))
+    }
+
+    /// Waits for what another task is about to do. Bounded: a failure ends the test instead of hanging it.
+    private func until(_ condition: () async -> Bool) async throws {
+        for _ in 0..<100_000 {
+            if await condition() { return }
+            await Task.yield()
+        }
+        Issue.record("it did not happen")
+    }
+}
+
+extension EventType {
+    /// A type that the test knows to be right, where a typed throw would be in the way.
+    init(trustedForTest text: String) {
+        do { try self.init(text) } catch { preconditionFailure("\(error)") }
+    }
+}
+
+/// The effect of an emit.
+func emit(_ type: String, _ data: String? = nil, _ options: EmitOptions = .init()) -> Effect {
+    .emit(type: EventType(trustedForTest: type), data: data.map { JSON(trusted: Array($0.utf8)) }, options: options)
+}

@@ -1,0 +1,149 @@
+import MoonbusDispatch
+import MoonbusEvents
+import MoonbusJournal
+import MoonbusTesting
+import Synchronization
+import Testing
+
+@Suite struct EmitTests {
+    @Test func `an event is answered with its place once it is recorded`() async throws {
+        let test = try await TestBus()
+        let first = try await test.bus.emit(event("a", id: "1"))
+        let second = try await test.bus.emit(event("a", id: "2"))
+        #expect(first == Receipt(id: "1", position: 1))
+        #expect(second == Receipt(id: "2", position: 2))
+    }
+
+    @Test func `an event that was recorded before reaches nobody again`() async throws {
+        let test = try await TestBus()
+        let endpoint = try await test.plugin()
+        try await test.bus.emit(event("a", id: "1"))
+        let again = try await test.bus.emit(event("a", id: "1"), until: .settled)
+        test.catchUp()
+        #expect(again == Receipt(id: "1", position: 1, isDuplicate: true))
+        #expect(endpoint.ids == ["1"])
+        #expect(await test.bus.statistics().duplicates == 1)
+    }
+
+    @Test func `an event that nobody wants is counted by its type, and types past the table together`() async throws {
+        var configuration = BusConfiguration()
+        configuration.unmatchedTypesMax = 2
+        let test = try await TestBus(configuration: configuration)
+        try await test.plugin("p", "wanted.*")
+        for type in ["a", "b", "b", "c", "wanted.x", "d"] { try await test.bus.emit(event(type)) }
+        let statistics = await test.bus.statistics()
+        #expect(statistics.unmatched == 5)
+        #expect(statistics.unmatchedTypes.map(\.type) == ["b", "a", nil])
+        #expect(statistics.unmatchedTypes.map(\.count) == [2, 1, 2])
+    }
+
+    @Test func `who waits until settled gets each subscription's result in the order of the subscriptions`() async throws {
+        let test = try await TestBus()
+        try await test.plugin("one", "a", policy: .init(retry: .init(attempts: 1))) { _ in .failed("boom") }
+        try await test.plugin("two", "a") { _ in .done(#"{"ok":true}"#) }
+        try await test.plugin("other", "b")
+        try await test.plugin("three", ">") { _ in TestEndpoint.Reply(verdict: .rejected("no such customer")) }
+
+        let receipt = try await test.bus.emit(event("a"), until: .settled)
+        #expect(receipt.results.map(\.subscription) == ["one.main", "two.main", "three.main"])
+        #expect(receipt.results.map(\.status) == [.dead, .done, .rejected])
+        #expect(receipt.results.map(\.result?.text) == [nil, #"{"ok":true}"#, nil])
+        #expect(receipt.results.map(\.error?.message) == ["boom", nil, "no such customer"])
+        #expect(receipt.pending == 0)
+    }
+
+    @Test func `an event without subscriptions is settled at once`() async throws {
+        let test = try await TestBus()
+        let receipt = try await test.bus.emit(event("a"), until: .settled)
+        #expect(receipt.results.isEmpty && receipt.pending == 0)
+    }
+
+    @Test func `results that do not come in time are counted as pending`() async throws {
+        let test = try await TestBus()
+        try await test.plugin("slow", "a") { _ in nil }
+        try await test.plugin("fast", "a") { _ in .done("1") }
+        let answers = Answers()
+        test.bus.submit([try event("a")], settled: { answers.add($0) }, settledWithin: .seconds(2)) { _ in }
+        test.clock.advance(by: .milliseconds(1_999))
+        #expect(answers.receipts.isEmpty)
+        test.clock.advance(by: .milliseconds(1))
+        #expect(answers.receipts.map(\.pending) == [1])
+        #expect(answers.receipts[0].results.map(\.subscription) == ["fast.main"])
+    }
+
+    @Test func `a batch that is empty or too large is refused`() async throws {
+        var configuration = BusConfiguration()
+        configuration.batchCountMax = 2
+        let test = try await TestBus(configuration: configuration)
+        #expect(await refusal { try await test.bus.emit([]) }?.code == .invalid)
+        #expect(await refusal { try await test.bus.emit([event("a"), event("a"), event("a")]) }?.code == .tooLarge)
+        #expect(await test.bus.statistics().refused == 3)
+    }
+
+    @Test func `the intake is bounded`() async throws {
+        var configuration = BusConfiguration()
+        configuration.intakeCountMax = 3
+        let test = try await TestBus(configuration: configuration)
+        let hold = Hold()
+        test.bus.owner.post { hold.wait() }
+        let answers = Answers()
+        try test.bus.submit([event("a"), event("b")]) { answers.add($0) }
+        try test.bus.submit([event("c"), event("d")]) { answers.add($0) }
+        #expect(answers.errors.map(\.code) == [.full])
+        hold.release()
+        test.catchUp()
+        try test.bus.submit([event("c"), event("d")]) { answers.add($0) }
+        test.catchUp()
+        #expect(answers.receipts.map(\.position) == [1, 2, 3, 4])
+    }
+
+    @Test func `a bus that is not running refuses`() async throws {
+        let test = try await TestBus()
+        await test.bus.stop()
+        #expect(await refusal { try await test.bus.emit(event("a")) }?.code == .stopped)
+    }
+}
+
+/// Why emitting was refused; nil if it was not.
+func refusal(_ emit: () async throws -> Void) async -> EmitError? {
+    do {
+        try await emit()
+        return nil
+    } catch {
+        return error as? EmitError
+    }
+}
+
+/// What callbacks said.
+final class Answers: Sendable {
+    private let state = Mutex<(receipts: [Receipt], errors: [EmitError])>(([], []))
+
+    var receipts: [Receipt] { state.withLock { $0.receipts } }
+    var errors: [EmitError] { state.withLock { $0.errors } }
+
+    func add(_ receipts: [Receipt]) {
+        state.withLock { $0.receipts += receipts }
+    }
+
+    func add(_ result: Result<[Receipt], EmitError>) {
+        state.withLock { state in
+            switch result {
+            case .success(let receipts): state.receipts += receipts
+            case .failure(let error): state.errors.append(error)
+            }
+        }
+    }
+}
+
+/// Holds a thread until it is released.
+final class Hold: Sendable {
+    private let isReleased = Atomic<Bool>(false)
+
+    func wait() {
+        while !isReleased.load(ordering: .acquiring) {}
+    }
+
+    func release() {
+        isReleased.store(true, ordering: .releasing)
+    }
+}

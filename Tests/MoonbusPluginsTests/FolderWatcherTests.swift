@@ -1,0 +1,144 @@
+import Glibc
+import MoonbusPlugins
+import Testing
+
+/// Real files and a real inotify. The watcher's waiting times are real, too; what is asserted is order and content, never speed.
+@Suite(.timeLimit(.minutes(1))) struct FolderWatcherTests {
+    private let files = TemporaryFolder()
+
+    /// A running watcher and what it tells, in order.
+    private final class Watch: Sendable {
+        let watcher: FolderWatcher
+        let changes: AsyncStream<FolderWatcher.Change>
+
+        init(_ files: TemporaryFolder, _ timing: FolderWatcher.Timing = .init()) throws {
+            let (changes, told) = AsyncStream<FolderWatcher.Change>.makeStream()
+            self.changes = changes
+            watcher = try FolderWatcher(folder: PluginFolder(path: files.path), timing: timing, onChange: { told.yield($0) })
+        }
+
+        deinit { watcher.stop() }
+
+        func next() async -> FolderWatcher.Change? {
+            var iterator = changes.makeAsyncIterator()
+            return await iterator.next()
+        }
+
+        /// The next change as "name: text of main.lua", "name: gone" or "name: error".
+        func nextLine() async -> String? {
+            guard let change = await next() else { return nil }
+            switch change.finding {
+            case .plugin(let source): return "\(change.name): \(source.text(of: "main.lua") ?? "")"
+            case .absent: return "\(change.name): gone"
+            case .refused(let error): return "\(change.name): \(error.message)"
+            }
+        }
+    }
+
+    @Test func `what is there at the start is told first, by name`() async throws {
+        files.write("return 2", to: "b/main.lua")
+        files.write("return 1", to: "a.lua")
+        let watch = try Watch(files)
+        #expect(await watch.nextLine() == "a: return 1")
+        #expect(await watch.nextLine() == "b: return 2")
+    }
+
+    @Test func `a file that is renamed over the old one is told once`() async throws {
+        files.write("return 1", to: "a.lua")
+        let watch = try Watch(files)
+        #expect(await watch.nextLine() == "a: return 1")
+        files.replace("a.lua", with: "return 2")
+        #expect(await watch.nextLine() == "a: return 2")
+        files.replace("a.lua", with: "return 2")  // nothing new: not told
+        files.replace("a.lua", with: "return 3")
+        #expect(await watch.nextLine() == "a: return 3")
+    }
+
+    @Test func `a writer that pauses in the middle is waited for`() async throws {
+        files.write("return 1", to: "a.lua")
+        let watch = try Watch(files)
+        #expect(await watch.nextLine() == "a: return 1")  // it watches from here on
+        let descriptor = files.openForWriting("slow.lua")
+        files.append("return 1", to: descriptor)
+        // Another plugin, saved after the first half, is told first: the first one is still open for writing.
+        files.write("return 0", to: "quick.lua")
+        #expect(await watch.nextLine() == "quick: return 0")
+        files.append(" + 1", to: descriptor)
+        close(descriptor)
+        #expect(await watch.nextLine() == "slow: return 1 + 1")
+    }
+
+    @Test func `a writer that never closes is waited for only so long`() async throws {
+        var timing = FolderWatcher.Timing()
+        timing.writerMax = .milliseconds(50)
+        let watch = try Watch(files, timing)
+        let descriptor = files.openForWriting("open.lua")
+        defer { close(descriptor) }
+        files.append("return 1", to: descriptor)
+        #expect(await watch.nextLine() == "open: return 1")
+    }
+
+    @Test func `a burst of saves ends with the last one`() async throws {
+        let watch = try Watch(files)
+        for number in 1...200 { files.replace("a.lua", with: "return \(number)") }
+        var last = await watch.nextLine()
+        while last != "a: return 200" { last = await watch.nextLine() }
+        #expect(last == "a: return 200")
+    }
+
+    @Test func `a deleted file is gone, and one that an editor writes anew is not`() async throws {
+        files.write("return 1", to: "a.lua")
+        files.write("return 1", to: "b.lua")
+        var timing = FolderWatcher.Timing()
+        timing.vanish = .milliseconds(300)
+        let watch = try Watch(files, timing)
+        #expect(await watch.nextLine() == "a: return 1")
+        #expect(await watch.nextLine() == "b: return 1")
+        files.delete("a.lua")
+        files.delete("b.lua")
+        files.write("return 2", to: "b.lua")
+        #expect(await watch.nextLine() == "b: return 2")
+        #expect(await watch.nextLine() == "a: gone")
+    }
+
+    @Test func `a module and a manifest are part of the plugin, in folders made later, too`() async throws {
+        let watch = try Watch(files)
+        files.write("return 1", to: "a/main.lua")
+        #expect(await watch.nextLine() == "a: return 1")
+        files.write("return {}", to: "a/lib/x.lua")
+        let first = await watch.next()
+        files.write("return { 2 }", to: "a/lib/x.lua")
+        let second = await watch.next()
+        files.write("contexts = 2", to: "a/plugin.toml")
+        let third = await watch.next()
+        #expect(first?.finding.source?.files.count == 2)
+        #expect(second?.finding.source?.text(of: "lib/x.lua") == "return { 2 }")
+        #expect(third?.finding.source?.manifest == "contexts = 2")
+    }
+
+    @Test func `a file that is refused is told with the reason, and then its repair`() async throws {
+        files.write("", to: "a.lua")
+        let watch = try Watch(files)
+        #expect(await watch.nextLine() == "a: the file is empty")
+        files.write("return 1", to: "a.lua")
+        #expect(await watch.nextLine() == "a: return 1")
+    }
+
+    @Test func `whoever asks is told, changed or not`() async throws {
+        files.write("return 1", to: "a.lua")
+        let watch = try Watch(files)
+        #expect(await watch.nextLine() == "a: return 1")
+        watch.watcher.tell("a")
+        watch.watcher.tell("nobody")
+        var told: Set<String> = []
+        for _ in 0..<2 { told.insert(await watch.nextLine() ?? "") }
+        #expect(told == ["a: return 1", "nobody: gone"])
+    }
+}
+
+extension PluginFolder.Finding {
+    fileprivate var source: PluginSource? {
+        guard case .plugin(let source) = self else { return nil }
+        return source
+    }
+}

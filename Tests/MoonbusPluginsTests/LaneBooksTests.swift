@@ -1,0 +1,78 @@
+@testable import MoonbusPlugins
+import MoonbusEvents
+import Testing
+
+/// What the host keeps of lanes: flights, strikes, and the watchdog's memory.
+@Suite struct LaneBooksTests {
+    private func flight(_ delivery: UInt64, of context: PluginContext?) throws -> Flights.Flight {
+        Flights.Flight(delivery: delivery, context: context, event: try Event(type: EventType("a")), isEndless: false, handler: 1, attempt: 1)
+    }
+
+    @Test func `a number names its delivery until it is answered, and nothing afterwards`() throws {
+        let rig = try BooksRig()
+        var flights = Flights()
+        let first = flights.add(try flight(71, of: rig.context))
+        let second = flights.add(try flight(72, of: rig.context))
+        #expect(first != 0 && second != 0 && first != second)
+        let slot = try #require(flights.slot(of: first))
+        #expect(flights[slot].delivery == 71)
+        flights.remove(slot: slot)
+        #expect(flights.slot(of: first) == nil)
+        let third = flights.add(try flight(73, of: rig.context))  // the same slot again
+        #expect(third != first)
+        #expect(flights.slot(of: first) == nil)
+        #expect(flights.count == 2)
+        for number in [0, 99, UInt64.max, second + (1 << 32)] as [UInt64] { #expect(flights.slot(of: number) == nil) }
+    }
+
+    @Test func `three strikes within the time are one too many, and spread out they are not`() {
+        let rule = StrikeRecord.Rule(count: 3, within: .seconds(600))
+        var record = StrikeRecord()
+        func strike(at second: Int) -> Bool { record.add(at: .seconds(second), rule: rule) }
+        #expect([0, 400, 800, 1200].map(strike) == [false, false, false, false])
+        record.forgive()
+        #expect([2000, 2010, 2020].map(strike) == [false, false, true])
+        record.forgive()
+        #expect(!strike(at: 2030))
+    }
+
+    private let limits = LaneWatch.Limits(overrun: .milliseconds(750), silence: .seconds(3600))
+
+    private func running(_ sequence: UInt64) -> LanePage.Reading {
+        LanePage.Reading(sequence: sequence, task: 1, context: 7, limit: .seconds(1))
+    }
+
+    @Test func `a run that uses more CPU time than limit and margin is convicted, a longer one of many runs is not`() {
+        var watch = LaneWatch()
+        #expect(watch.look(at: running(3), cpu: .seconds(5), isBusy: true, limits: limits) == .fine)
+        #expect(watch.look(at: running(3), cpu: .milliseconds(6_700), isBusy: true, limits: limits) == .slow(context: 7))
+        #expect(watch.look(at: running(3), cpu: .milliseconds(6_800), isBusy: true, limits: limits) == .overran(CPU: .milliseconds(1_800), limit: .seconds(1)))
+        #expect(watch.look(at: running(5), cpu: .milliseconds(6_900), isBusy: true, limits: limits) == .slow(context: 7))
+    }
+
+    @Test func `a lane that waits on a loaded machine is not convicted, one that stands still is`() {
+        var watch = LaneWatch()
+        let strict = LaneWatch.Limits(overrun: .milliseconds(750), silence: .zero)
+        _ = watch.look(at: running(3), cpu: .seconds(5), isBusy: true, limits: limits)
+        #expect(watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: true, limits: limits) == .slow(context: 7))
+        guard case .silent = watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: true, limits: strict) else {
+            Issue.record("a busy lane that uses no CPU gives no sign of life")
+            return
+        }
+        #expect(watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: false, limits: limits) == .slow(context: 7))
+    }
+}
+
+/// A context on a lane that was never opened.
+private struct BooksRig {
+    let context: PluginContext
+
+    init() throws {
+        let version = PluginVersion(
+            plugin: Plugin(name: "a"), source: PluginSource(name: "a", isFolder: false, files: [], manifest: nil), manifest: Manifest())
+        let host = PluginHost(bus: Rig.idleBus, folder: nil, configuration: .init(lanes: .threads(count: 1)), logger: Rig.silent)
+        let page = try #require(LanePage(memory: nil))
+        let lane = Lane(number: 1, home: .process(0), socket: -1, page: page, resident: nil, host: host)
+        context = PluginContext(number: 1, lane: lane, version: version)
+    }
+}

@@ -1,0 +1,214 @@
+import MoonbusDispatch
+import MoonbusEvents
+import MoonbusJournal
+import MoonbusPlugins
+import Testing
+
+/// Plugins on thread lanes, with the real worker.
+@Suite(.timeLimit(.minutes(1))) struct PluginHostTests {
+    private let files = TemporaryFolder()
+
+    @Test func `a plugin of one file handles an event and answers`() async throws {
+        files.write(#"bus.subscribe("sum.asked", function(event) return event.data.a + event.data.b end)"#, to: "sum.lua")
+        try await Rig.run(files: files) { rig in
+            #expect(try await rig.answer("sum.asked", ["a": 2, "b": 40]) == 42)
+            let status = try #require(await rig.status("sum"))
+            #expect(status.state == .running)
+            #expect(status.version == 1)
+            #expect(status.subscriptions == ["sum.sum.asked"])
+        }
+    }
+
+    @Test func `a folder with modules, limits and config is a plugin`() async throws {
+        files.write(#"return { twice = function(x) return x * 2 end }"#, to: "double/lib/math2.lua")
+        files.write("[config]\nbonus = 5\n", to: "double/plugin.toml")
+        files.write(
+            """
+            local math2 = require("math2")
+            bus.subscribe("double.asked", function(event) return math2.twice(event.data) + config.bonus end)
+            """, to: "double/main.lua")
+        try await Rig.run(files: files) { rig in
+            let answer = try await rig.answer("double.asked", 4)
+            #expect(answer == 13)
+        }
+    }
+
+    @Test func `events that a handler emits go round, with cause and source`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load("first", source: #"bus.subscribe("a", function(event) bus.emit("b", { n = event.data.n + 1 }) end)"#)
+            try await rig.host.load("second", source: #"bus.subscribe("b", function(event) bus.emit("c", { n = event.data.n + 1 }) end)"#)
+            var ends = rig.bus.events(matching: try EventPattern("c")).makeAsyncIterator()
+            try await rig.settle("a", ["n": 1])
+            let last = try #require(await ends.next())
+            #expect(last.data?.value == ["n": 3])
+            #expect(last.source == "/plugins/second")
+            #expect(last.hops == 2)
+            #expect(last.causeid != nil)
+        }
+    }
+
+    @Test func `a request is answered by another plugin's handler`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load("prices", source: #"bus.subscribe("price.asked", function(event) return { cents = event.data.count * 250 } end)"#)
+            try await rig.host.load(
+                "orders", source: #"bus.subscribe("order", function(event) return bus.request("price.asked", { count = 3 }).cents end)"#)
+            #expect(try await rig.answer("order") == 750)
+        }
+    }
+
+    @Test func `a request that nobody answers raises in the handler`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load(
+                "alone", source: #"bus.subscribe("ask", function() local ok, why = pcall(bus.request, "nobody.there") return { ok = ok, why = why } end)"#)
+            let answer = try await rig.answer("ask")
+            #expect(answer?["ok"] == false)
+            #expect(answer?["why"]?.string?.contains("nobody is subscribed to 'nobody.there'") == true, "\(String(describing: answer))")
+        }
+    }
+
+    @Test func `a sleeping handler keeps nobody waiting`() async throws {
+        try await Rig.run(lanes: .threads(count: 1)) { rig in
+            try await rig.host.load("sleeper", source: #"bus.subscribe("sleep", function() time.sleep("300ms") return "slept" end)"#)
+            try await rig.host.load("quick", source: #"bus.subscribe("quick", function() return "quick" end)"#)
+            async let slept = rig.answer("sleep")
+            #expect(try await rig.answer("quick") == "quick")
+            #expect(try await slept == "slept")
+        }
+    }
+
+    @Test func `counters in kv lose no event`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load("counter", source: #"bus.subscribe("count.*", function(event) return kv.incr("n") end)"#)
+            for _ in 0..<20 {
+                _ = try await rig.bus.emit((0..<50).map { _ in try Event(type: EventType("count.up")) })
+            }
+            #expect(try await rig.answer("count.up") == 1_001)
+        }
+    }
+
+    @Test func `copies of a plugin on different lanes share their state without losing a write`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load(
+                "counter", source: #"bus.subscribe("count.*", function(event) return kv.incr("n") end)"#, manifest: "contexts = 2")
+            for _ in 0..<10 {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0..<8 { group.addTask { try await rig.settle("count.up") } }
+                    try await group.waitForAll()
+                }
+            }
+            #expect(try await rig.answer("count.up") == 81)
+            #expect(await rig.status("counter")?.lanes.count == 2)
+        }
+    }
+
+    @Test func `kv is scanned in key order`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load(
+                "store",
+                source: """
+                    bus.subscribe("put", function(event) kv.set(event.data.key, event.data.value) end)
+                    bus.subscribe("list", function() return json.array(kv.scan("a:")) end)
+                    """)
+            for (key, value) in [("a:2", 2), ("b:1", 9), ("a:1", 1)] as [(String, Int64)] {
+                try await rig.settle("put", ["key": .string(key), "value": .integer(value)])
+            }
+            #expect(try await rig.answer("list") == [["key": "a:1", "value": 1], ["key": "a:2", "value": 2]])
+        }
+    }
+
+    @Test func `what the manifest doesn't permit can't be emitted or subscribed to`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load(
+                "shy", source: #"bus.subscribe("in.x", function() bus.emit("secret", 1) end)"#,
+                manifest: "[permissions]\nemit = [\"out.>\"]\nsubscribe = [\"in.*\"]")
+            let result = try #require(try await rig.settle("in.x").results.first)
+            #expect(result.status != .done)
+            #expect(result.error?.message.contains("out") == true || result.error?.message.contains("secret") == true, "\(String(describing: result.error))")
+
+            let error = await #expect(throws: PluginError.self) {
+                try await rig.host.load(
+                    "nosy", source: "\n" + #"bus.subscribe("elsewhere", function() end)"#, manifest: "[permissions]\nsubscribe = [\"in.*\"]")
+            }
+            #expect(error?.file == "nosy/main.lua")
+            #expect(error?.line == 2)
+            #expect(error?.code == .denied, "\(String(describing: error))")
+        }
+    }
+
+    @Test func `the host's own types can't be emitted by plugins`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load("forger", source: #"bus.subscribe("go", { retry = { attempts = 1 } }, function() bus.emit("moonbus.plugin.loaded", {}) end)"#)
+            #expect(try await rig.settle("go").results.first?.error?.kind == .denied)
+        }
+    }
+
+    @Test func `a handler that fails is told with file and line`() async throws {
+        files.write("bus.subscribe('go', { retry = { attempts = 1 } }, function(event)\n  return event.data.missing.field\nend)", to: "broken.lua")
+        try await Rig.run(files: files) { rig in
+            let fault = try #require(try await rig.settle("go", [:]).results.first?.error)
+            #expect(fault.file == "broken.lua")
+            #expect(fault.line == 2)
+            #expect(fault.message.contains("missing"))
+        }
+    }
+
+    @Test func `a handler that runs for ever is stopped, and gets a lane of its own`() async throws {
+        try await Rig.run(lanes: .threads(count: 1)) { rig in
+            try await rig.host.load("neighbour", source: #"bus.subscribe("hello", function() return "hello" end)"#)
+            try await rig.host.load(
+                "hog", source: #"bus.subscribe("hog", { retry = { attempts = 1 } }, function() while true do end end)"#, manifest: "[limits]\ncpu = \"50ms\"")
+            #expect(try await rig.settle("hog").results.first?.error?.kind == .timeout)
+            _ = await rig.notice { if case .restarted = $0.kind { $0.plugin == "hog" } else { false } }
+            let (hog, neighbour) = (await rig.status("hog"), await rig.status("neighbour"))
+            #expect(hog?.lanes != neighbour?.lanes)
+            #expect(try await rig.answer("hello") == "hello")
+            #expect(try await rig.settle("hog").results.first?.error?.kind == .timeout)
+        }
+    }
+
+    @Test func `declarations that the host can't use name their line`() async throws {
+        try await Rig.run { rig in
+            for (source, part) in [
+                ("\nbus.cron('61 * * * *', function() end)", "61"),
+                ("\nbus.subscribe('a', { where = { data = { x = { { nummeric = { '>', 1 } } } } } }, function() end)", "nummeric"),
+                ("\nbus.cron('0 7 * * *', { tz = 'Mars/Olympus' }, function() end)", "Mars/Olympus"),
+            ] {
+                let error = await #expect(throws: PluginError.self) { try await rig.host.load("odd", source: source) }
+                #expect(error?.line == 2, "\(String(describing: error))")
+                #expect(error?.message.contains(part) == true, "\(String(describing: error))")
+            }
+            #expect(await rig.status("odd")?.state == .failed)
+        }
+    }
+
+    @Test func `a disabled plugin keeps what it is owed`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load("lamp", source: #"bus.subscribe("switch", function(event) return kv.incr("n") end)"#)
+            try await rig.host.disable("lamp")
+            #expect(await rig.status("lamp")?.state == .disabled)
+            for _ in 0..<3 { _ = try await rig.bus.emit(Event(type: EventType("switch"))) }
+            try await rig.host.enable("lamp")
+            #expect(try await rig.answer("switch") == 4)
+        }
+    }
+
+    @Test func `names that are none and plugins that aren't there are errors`() async throws {
+        try await Rig.run { rig in
+            let badName = await #expect(throws: PluginError.self) { try await rig.host.load("Bad Name", source: "return 1") }
+            #expect(badName?.code == .badName)
+            for call in [rig.host.reload, rig.host.disable, rig.host.unload, rig.host.enable] as [(String) async throws -> Void] {
+                let error = await #expect(throws: PluginError.self) { try await call("nobody") }
+                #expect(error?.code == .notFound)
+            }
+        }
+    }
+
+    @Test func `a host on a folder that isn't there can't be started`() async throws {
+        await #expect(throws: PluginError.self) {
+            let files = TemporaryFolder()
+            files.makeFolder("gone")
+            files.delete("gone")
+            try await Rig.run(files: files.below("gone")) { _ in }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+import MoonbusDispatch
+import MoonbusEvents
+import MoonbusPlugins
+import MoonbusTesting
+import Testing
+
+/// Sources and timers in Lua, on thread lanes and a clock that the test moves.
+@Suite(.timeLimit(.minutes(1))) struct SourceAndTimerTests {
+    @Test func `a timer fires when its time has come`() async throws {
+        let clock = ManualClock()
+        try await Rig.run(clock: clock) { rig in
+            var ticks = rig.bus.events(matching: try EventPattern("tick")).makeAsyncIterator()
+            try await rig.host.load("ticker", source: "bus.every('10s', { name = 'tick' }, function() bus.emit('tick', { n = kv.incr('n') }) end)")
+            for number in 1...3 as ClosedRange<Int64> {
+                clock.advance(by: .seconds(10))
+                #expect(await ticks.next()?.data?.value == ["n": .integer(number)])
+            }
+        }
+    }
+
+    @Test func `a poller goes on from its cursor, also in a new version`() async throws {
+        let clock = ManualClock()
+        let polling = { (step: Int) in
+            """
+            bus.source({ name = "beat", every = "1s", poll = function(cursor)
+              local n = (cursor or 0) + \(step)
+              bus.emit("beat", n)
+              return n
+            end })
+            """
+        }
+        try await Rig.run(clock: clock) { rig in
+            var beats = rig.bus.events(matching: try EventPattern("beat")).makeAsyncIterator()
+            try await rig.host.load("poller", source: polling(1))
+            for expected in [1, 2] as [JSONValue] {
+                clock.advance(by: .seconds(1))
+                #expect(await beats.next()?.data?.value == expected)
+            }
+            try await rig.host.load("poller", source: polling(10))
+            clock.advance(by: .seconds(1))
+            #expect(await beats.next()?.data?.value == 12)
+        }
+    }
+
+    @Test func `a source that runs emits at each wait and is replaced with its plugin`() async throws {
+        let running = { (type: String) in
+            """
+            bus.source({ name = "feed", run = function()
+              local n = 0
+              while true do
+                n = n + 1
+                bus.emit("\(type)", n)
+                time.sleep("1ms")
+              end
+            end })
+            """
+        }
+        try await Rig.run { rig in
+            var old = rig.bus.events(matching: try EventPattern("old")).makeAsyncIterator()
+            var new = rig.bus.events(matching: try EventPattern("new")).makeAsyncIterator()
+            try await rig.host.load("feed", source: running("old"))
+            #expect(await old.next()?.data?.value == 1)
+            #expect(await old.next()?.data?.value == 2)
+            try await rig.host.load("feed", source: running("new"))
+            #expect(await new.next()?.data?.value == 1)
+            #expect(await new.next()?.data?.value == 2)
+            #expect(await rig.status("feed")?.inFlight == 1)
+        }
+    }
+}

@@ -1,0 +1,69 @@
+import MoonbusEvents
+import MoonbusService
+import Testing
+
+@Suite struct EventStreamTests {
+    @Test func `a stream shows the events of its types as they come`() async throws {
+        try await TestService.run { service async throws in
+            let port = service.port
+            let emits = service.request("POST", "/events/other", body: "0") + service.request("POST", "/events/orders.new?id=e-1", body: #"{"n": 1}"#)
+            let (head, event) = try await conversation(port: port) { connection in
+                connection.send("GET /events/stream?type=orders.* HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                let head = try connection.text(until: "\r\n\r\n")
+                _ = try connection.text(until: ": moonbus\n\n")
+                var emitter = try RawConnection(port: port)
+                emitter.send(emits)
+                _ = (try emitter.reply(), try emitter.reply())
+                return (head, try connection.text(until: "\n\n"))
+            }
+            #expect(head.hasPrefix("HTTP/1.1 200"))
+            #expect(head.contains("text/event-stream"))
+            let lines = event.split(separator: "\n").map(String.init)
+            #expect(lines.first == "id: e-1")
+            let data = try JSON(String(try #require(lines.last?.dropFirst("data: ".count))))
+            #expect(data.value(at: ["type"]) == "orders.new")
+            #expect(data.value(at: ["data", "n"]) == 1)
+        }
+    }
+
+    @Test func `a silent stream shows that it is alive`() async throws {
+        try await TestService.run({ $0.limits.heartbeat = .milliseconds(20) }) { service async throws in
+            let text = try await conversation(port: service.port) { connection in
+                connection.send("GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return try connection.text(until: ": still here\n\n")
+            }
+            #expect(text.contains("200 OK"))
+        }
+    }
+
+    @Test func `a pattern that is none is refused, and so are streams above the bound`() async throws {
+        try await TestService.run({ $0.limits.streams = 1 }) { service async throws in
+            let port = service.port
+            #expect(try await service.ask("GET", "/events/stream?type=a..b").status == 400)
+            let status = try await conversation(port: port) { connection in
+                connection.send("GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                _ = try connection.text(until: ": moonbus\n\n")
+                var second = try RawConnection(port: port)
+                second.send("GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return try second.reply().status
+            }
+            #expect(status == 503)
+        }
+    }
+
+    @Test func `a stream ends when the service stops`() async throws {
+        let port = try await TestService.run { service async throws in
+            let port = service.port
+            Task {
+                _ = try? await conversation(port: port) { connection in
+                    connection.send("GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    return try connection.text(until: "never")
+                }
+            }
+            let live = try await service.ask("GET", "/health/live")
+            #expect(live.status == 200)
+            return port
+        }
+        await #expect(throws: (any Error).self) { try await conversation(port: port) { _ in } }
+    }
+}
