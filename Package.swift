@@ -118,8 +118,26 @@ let package = Package(
                 "MoonbusEvents", "MoonbusJournal", "MoonbusDispatch", "MoonbusTesting",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            sources: ["Routing"],  // the other folders do not compile yet (CHANGELOG.md, "Not done")
             swiftSettings: strict),
         .testTarget(name: "MoonbusLaneTests", dependencies: ["MoonbusEvents", "MoonbusLua", "MoonbusLane", "CLuaShim"], swiftSettings: strict),
+        .testTarget(
+            name: "MoonbusPluginsTests",
+            dependencies: [
+                "MoonbusEvents", "MoonbusJournal", "MoonbusDispatch", "MoonbusLane", "MoonbusPlugins", "MoonbusTesting",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "MoonbusServiceTests",
+            dependencies: [
+                "MoonbusEvents", "MoonbusJournal", "MoonbusDispatch", "MoonbusPlugins", "MoonbusService",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "MoonbusTests",
+            dependencies: ["Moonbus", "MoonbusEvents", "MoonbusDispatch", "MoonbusJournal", "MoonbusPlugins", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
+        .testTarget(name: "MoonbusCommandTests", dependencies: ["MoonbusCommand"], swiftSettings: strict),
     ]
 )

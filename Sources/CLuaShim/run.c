@@ -75,11 +75,17 @@ void moonbus_run_failed(lua_State *L, int lua_status) {
     moonbus_context *context = moonbus_context_of(L);
     moonbus_run *run = &context->lane->run;
     moonbus_status status = MOONBUS_FAILED;
-    if (run->expired || run->unwinding != MOONBUS_UNWIND_NOT) lua_pop(L, 1);
+    const bool had_expired = run->expired;
+    if (had_expired || run->unwinding != MOONBUS_UNWIND_NOT) lua_pop(L, 1);
     else status = note_error(context, L, lua_status);
-    if (run->expired) { /* it may have expired just now, in the __tostring */
+    if (had_expired) {
         note_timeout(context);
         status = MOONBUS_TIMEOUT;
+    } else if (run->expired) { /* in the error value's __tostring: what ended the handler was still its error */
+        static const char text[] = "error value without a text: its __tostring ran past the CPU limit";
+        moonbus_fault_set_message(&context->fault, text, sizeof text - 1);
+        context->fault.kind = "error";
+        status = MOONBUS_FAILED;
     } else if (run->unwinding == MOONBUS_UNWIND_CANCELLED) {
         status = MOONBUS_CANCELLED;
     } else if (run->unwinding == MOONBUS_UNWIND_REJECTED) {

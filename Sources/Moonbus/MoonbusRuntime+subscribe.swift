@@ -14,7 +14,7 @@ extension MoonbusRuntime {
         handler: @escaping @Sendable (Event, HandlerContext) async throws -> JSON?
     ) async throws -> Subscription {
         let pattern = try EventPattern(pattern)
-        await whenRunning()
+        await whenSubscribing()
         return try await bus.subscribe(pattern, name: name, where: filter, policy: policy, handler: handler)
     }
 

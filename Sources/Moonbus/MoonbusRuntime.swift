@@ -22,12 +22,23 @@ public final class MoonbusRuntime: Service {
     /// The plugins; nil when the runtime was made without a folder.
     public let plugins: PluginHost?
     private let configuration: Configuration
-    private let phase = Mutex(Phase.created(waiting: []))
+    private let progress = Mutex(Progress())
 
-    private enum Phase {
-        case created(waiting: [CheckedContinuation<Void, Never>])
+    /// How far the start is; it only goes up.
+    private enum Phase: Int, Comparable {
+        case created
+        /// The bus runs: handlers may subscribe, plugins are being loaded.
+        case subscribing
+        /// Everybody who was there at the start is subscribed: events may come.
         case running
         case ended
+
+        static func < (left: Phase, right: Phase) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    private struct Progress {
+        var phase = Phase.created
+        var waiting: [(for: Phase, continuation: CheckedContinuation<Void, Never>)] = []
     }
 
     /// How a runtime works.
@@ -80,8 +91,9 @@ public final class MoonbusRuntime: Service {
     public func start() async throws {
         do {
             try await bus.start()
-            move(to: .running)
+            move(to: .subscribing)
             try await plugins?.start()
+            move(to: .running)
         } catch {
             await stop()
             throw error
@@ -95,24 +107,30 @@ public final class MoonbusRuntime: Service {
         await bus.stop(within: configuration.drain)
     }
 
-    /// Returns once the bus runs (or has ended: what is asked of it then is refused).
-    public func whenRunning() async {
+    /// Returns once the bus runs and the plugins of the folder were loaded (or the runtime has ended: what is asked of it then is refused).
+    public func whenRunning() async { await when(.running) }
+
+    /// Returns once handlers can subscribe: before the plugins' sources have anything to say.
+    func whenSubscribing() async { await when(.subscribing) }
+
+    private func when(_ phase: Phase) async {
         await withCheckedContinuation { continuation in
-            let isWaiting = phase.withLock { phase in
-                guard case .created(let waiting) = phase else { return false }
-                phase = .created(waiting: waiting + [continuation])
-                return true
+            let isThere = progress.withLock { progress in
+                if progress.phase >= phase { return true }
+                progress.waiting.append((phase, continuation))
+                return false
             }
-            if !isWaiting { continuation.resume() }
+            if isThere { continuation.resume() }
         }
     }
 
     private func move(to next: Phase) {
-        let waiting = phase.withLock { phase in
-            defer { phase = next }
-            if case .created(let waiting) = phase { return waiting }
-            return []
+        let arrived = progress.withLock { progress in
+            progress.phase = max(progress.phase, next)
+            let phase = progress.phase
+            defer { progress.waiting.removeAll { $0.for <= phase } }
+            return progress.waiting.filter { $0.for <= phase }
         }
-        for continuation in waiting { continuation.resume() }
+        for waiting in arrived { waiting.continuation.resume() }
     }
 }

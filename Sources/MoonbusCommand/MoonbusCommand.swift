@@ -57,7 +57,8 @@ extension AsyncParsableCommand {
         } catch let error as CommandError {
             let terminal = Terminal.standardError
             if json {
-                terminal.print(JSONLine { $0.object("error") { $0.number("code", Int(error.code.rawValue)).text("message", error.message) } }.text)
+                terminal.print(
+                    JSONLine { $0.object("error") { $0.number("code", Int(error.code.rawValue)).text("message", error.message) } }.text)
             } else {
                 terminal.print("\(terminal.paint(.red, "moonbus:")) \(error.message)")
             }

@@ -28,6 +28,7 @@ final class Dispatcher: @unchecked Sendable {
 
     // Scheduling
     let owed = OwedTable()
+    let flows = FlowTable()
     let endpoints = Endpoints()
     var queues = ContiguousArray<SubscriptionQueue?>()
     var freeQueues: [UInt32] = []
@@ -56,6 +57,8 @@ final class Dispatcher: @unchecked Sendable {
     var recordedSinceTrim = 0
     var waitingBatches = 0
     var flying = 0
+    /// Deliveries that ended well without anything else to do; part of ``BusStatistics/settled``.
+    var plainEnds: UInt64 = 0
     var end = End.open
     var counts = BusStatistics()
 

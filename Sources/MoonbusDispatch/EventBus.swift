@@ -97,6 +97,7 @@ public final class EventBus: Sendable {
 
     /// What the bus has done and what it holds.
     public func statistics() async -> BusStatistics {
-        await owner.perform { self.dispatcher.statistics() } ?? BusStatistics()
+        // Once the thread has ended nobody changes them any more.
+        await owner.perform { self.dispatcher.statistics() } ?? dispatcher.statistics()
     }
 }

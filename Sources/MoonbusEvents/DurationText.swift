@@ -94,6 +94,7 @@ public enum DurationText {
     }
 
     private static func refusal(_ text: String, _ reason: String) -> EventError {
-        EventError(.badDuration, "\"\(text.prefix(80))\" is not a duration: \(reason). Examples: \"250ms\", \"5s\", \"1m30s\", \"2h\", \"1d\"")
+        EventError(
+            .badDuration, "\"\(text.prefix(80))\" is not a duration: \(reason). Examples: \"250ms\", \"5s\", \"1m30s\", \"2h\", \"1d\"")
     }
 }

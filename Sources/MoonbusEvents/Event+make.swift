@@ -19,7 +19,8 @@ extension Event {
         let sourceSize = fields.source.isEmpty ? defaultSourceBytes.utf8CodeUnitCount : fields.source.count
         // In two steps: the type checker gives up on one sum of ten terms.
         let textSize = fields.type.count + idSize + sourceSize + fields.subject.count + fields.key.count
-        let used = EventRecord.headerSize + textSize + fields.traceparent.count + fields.causeid.count
+        let used =
+            EventRecord.headerSize + textSize + fields.traceparent.count + fields.causeid.count
             + fields.extensions.count + fields.data.count
         let size = (used + 7) & ~7
         precondition(size <= EventRecord.sizeMax, "an event record has at most \(EventRecord.sizeMax) bytes")

@@ -48,7 +48,9 @@ enum EventCheck {
         try text(fields.causeid, named: "causeid", sizeMax: EventRecord.nameSizeMax)
         if !fields.traceparent.isEmpty, TraceContext(fields.traceparent) == nil {
             let given = String(decoding: fields.traceparent.prefix(80), as: UTF8.self)
-            throw EventError(.badAttribute, "traceparent \(shown(given)) is not W3C trace context: \"00-<32 hex>-<16 hex>-<2 hex>\", lower case, not all zeros")
+            throw EventError(
+                .badAttribute,
+                "traceparent \(shown(given)) is not W3C trace context: \"00-<32 hex>-<16 hex>-<2 hex>\", lower case, not all zeros")
         }
         guard (0...Int(UInt16.max)).contains(fields.hops) else {
             throw EventError(.badAttribute, "hops is \(fields.hops); it counts from 0 to 65,535")
@@ -60,7 +62,8 @@ enum EventCheck {
             throw EventError(.tooLarge, "data has \(fields.data.count) bytes; the limit is \(EventRecord.dataSizeMax)")
         }
         guard fields.extensions.count <= EventRecord.extensionsSizeMax else {
-            throw EventError(.tooLarge, "extension attributes have \(fields.extensions.count) bytes; the limit is \(EventRecord.extensionsSizeMax)")
+            throw EventError(
+                .tooLarge, "extension attributes have \(fields.extensions.count) bytes; the limit is \(EventRecord.extensionsSizeMax)")
         }
     }
 
@@ -81,7 +84,8 @@ enum EventCheck {
             case .boolean: break
             case .integer(let number) where Int32(exactly: number) != nil: break
             default:
-                throw EventError(.badAttribute, "attribute \"\(name)\" is \(value.kind); an attribute is a text, a Boolean or a 32-bit integer")
+                throw EventError(
+                    .badAttribute, "attribute \"\(name)\" is \(value.kind); an attribute is a text, a Boolean or a 32-bit integer")
             }
         }
     }

@@ -20,7 +20,8 @@ public struct EventPattern: Sendable, Hashable, CustomStringConvertible {
         if let flaw {
             throw EventError(
                 .badPattern,
-                "\(shown(text)) is not a pattern: \(flaw); * stands for one token, > for one or more at the end: \"orders.*.created\", \"orders.>\"")
+                "\(shown(text)) is not a pattern: \(flaw); * stands for one token, > for one or more at the end: \"orders.*.created\", \"orders.>\""
+            )
         }
         self.text = text
     }

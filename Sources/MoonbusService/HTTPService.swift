@@ -6,7 +6,6 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-
 /// The HTTP face of a bus: events in, results out, and what an operator asks. docs/http.md describes it from outside.
 ///
 ///     let service = HTTPService(bus: bus, plugins: host, configuration: .init(), logger: logger)
@@ -75,7 +74,8 @@ package actor HTTPService {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.maxMessagesPerRead, value: 4)
+            // One read a turn: a second one would only learn that there is nothing more, at the price of a system call for each request.
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let loop = shared.value else { throw ChannelError.ioOnClosedChannel }
@@ -124,7 +124,8 @@ extension ServiceError {
         case EADDRINUSE:
             self.init(
                 .portTaken,
-                "port \(port) on \(host) is taken: another moonbus runs already, or another program uses it. Choose another with --port, or 0 for a free one")
+                "port \(port) on \(host) is taken: another moonbus runs already, or another program uses it. Choose another with --port, or 0 for a free one"
+            )
         case EACCES, EPERM:
             self.init(.portTaken, "port \(port) needs privileges: choose one above 1023 with --port")
         default: self.init(.unavailable, "can't listen on \(host):\(port): \(error)")

@@ -4,8 +4,10 @@ import Testing
 @Suite struct EventTests {
     @Test func `an event has what it was made with`() throws {
         let event = try Event(
-            type: EventType("orders.eu.created"), data: JSON(#"{"amount":12}"#), id: "id-1", source: "/shop", subject: "order-7", key: "customer-3",
-            time: Timestamp(microseconds: 42), traceparent: trace, causeid: "id-0", hops: 3, extensions: JSON(#"{"dataschema":"s","sampled":true,"n":5}"#))
+            type: EventType("orders.eu.created"), data: JSON(#"{"amount":12}"#), id: "id-1", source: "/shop", subject: "order-7",
+            key: "customer-3",
+            time: Timestamp(microseconds: 42), traceparent: trace, causeid: "id-0", hops: 3,
+            extensions: JSON(#"{"dataschema":"s","sampled":true,"n":5}"#))
         #expect(event.type.text == "orders.eu.created")
         #expect(event.typeText == "orders.eu.created")
         #expect(event.data?.text == #"{"amount":12}"#)
@@ -40,7 +42,8 @@ import Testing
 
     @Test func `the record is laid out as docs-frames says`() throws {
         let event = try Event(
-            type: EventType("t.y"), data: JSON("[1]"), id: "ID", source: "SRC", subject: "SUBJ", key: "KEYKE", time: Timestamp(microseconds: 0x0102_0304_0506_0708),
+            type: EventType("t.y"), data: JSON("[1]"), id: "ID", source: "SRC", subject: "SUBJ", key: "KEYKE",
+            time: Timestamp(microseconds: 0x0102_0304_0506_0708),
             traceparent: trace, causeid: "CAUSE", hops: 0x0A0B, extensions: JSON(#"{"a":"b"}"#)
         ).withUnsafeRecord { Array($0) }
         let header: [UInt8] = [
@@ -86,7 +89,8 @@ import Testing
         let type = try EventType("a")
         func text(_ count: Int) -> String { String(repeating: "x", count: count) }
         #expect(throws: Never.self) {
-            try Event(type: type, id: text(255), source: text(1_024), subject: text(1_024), key: text(255), causeid: text(255), hops: 65_535)
+            try Event(
+                type: type, id: text(255), source: text(1_024), subject: text(1_024), key: text(255), causeid: text(255), hops: 65_535)
         }
         let tooLong: [(String, () throws(EventError) -> Event)] = [
             ("id has 256", { () throws(EventError) in try Event(type: type, id: text(256)) }),
@@ -111,8 +115,14 @@ import Testing
             ("extensions are", { () throws(EventError) in try Event(type: type, extensions: JSON("[]")) }),
             ("\"Ab\" is not an attribute name", { () throws(EventError) in try Event(type: type, extensions: JSON(#"{"Ab":1}"#)) }),
             ("\"\" is not an attribute name", { () throws(EventError) in try Event(type: type, extensions: JSON(#"{"":1}"#)) }),
-            ("\"aaaaaaaaaaaaaaaaaaaaa\" is not", { () throws(EventError) in try Event(type: type, extensions: JSON(#"{"aaaaaaaaaaaaaaaaaaaaa":1}"#)) }),
-            ("attribute \"subject\" is not an extension", { () throws(EventError) in try Event(type: type, extensions: JSON(#"{"subject":"x"}"#)) }),
+            (
+                "\"aaaaaaaaaaaaaaaaaaaaa\" is not",
+                { () throws(EventError) in try Event(type: type, extensions: JSON(#"{"aaaaaaaaaaaaaaaaaaaaa":1}"#)) }
+            ),
+            (
+                "attribute \"subject\" is not an extension",
+                { () throws(EventError) in try Event(type: type, extensions: JSON(#"{"subject":"x"}"#)) }
+            ),
             ("attribute \"a\" is an object", { () throws(EventError) in try Event(type: type, extensions: JSON(#"{"a":{}}"#)) }),
             ("attribute \"a\" is a number", { () throws(EventError) in try Event(type: type, extensions: JSON(#"{"a":2147483648}"#)) }),
             ("a holds a control", { () throws(EventError) in try Event(type: type, extensions: JSON(#"{"a":"\u0007"}"#)) }),
@@ -132,7 +142,9 @@ import Testing
             return Event.make(fields)
         }
         #expect(stamped == event)
-        #expect(stamped.hops == 1 && stamped.causeid == "1" && stamped.subject == "s" && stamped.traceparent == trace && stamped.time == event.time)
+        #expect(
+            stamped.hops == 1 && stamped.causeid == "1" && stamped.subject == "s" && stamped.traceparent == trace
+                && stamped.time == event.time)
     }
 
     @Test func `data taken out of an event outlives it`() throws {
@@ -159,11 +171,14 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        (0, 0xFF, "says that it has"), (36, 1, "padding"), (6, 0, "fields of"), (16, 0, "fields of"), (28, 0xFF, "fields of"), (35, 0xFF, "fields of"),
-        (40, 0x20, "a space"), (40, 0xFF, "not UTF-8"), (42, 0x2E, "empty token"), (15, 0x7F, "time is"), (45, 0x07, "id holds a control"),
-        (49, 0xFF, "source is not UTF-8"),
-    ] as [(Int, UInt8, String)])
+    @Test(
+        arguments: [
+            (0, 0xFF, "says that it has"), (36, 1, "padding"), (6, 0, "fields of"), (16, 0, "fields of"), (28, 0xFF, "fields of"),
+            (35, 0xFF, "fields of"),
+            (40, 0x20, "a space"), (40, 0xFF, "not UTF-8"), (42, 0x2E, "empty token"), (15, 0x7F, "time is"),
+            (45, 0x07, "id holds a control"),
+            (49, 0xFF, "source is not UTF-8"),
+        ] as [(Int, UInt8, String)])
     func `a damaged record is refused with the field that is wrong`(place: Int, byte: UInt8, reason: String) throws {
         // 40: type "a.b.c" · 45: id "id-1" · 49: source "/s"
         var bytes = try sample().withUnsafeRecord { Array($0) }
@@ -206,7 +221,10 @@ import Testing
             guard let event = try? event(damaged) else { continue }
             accepted += 1
             #expect(throws: Never.self) { try EventType(event.typeText) }
-            _ = (event.id, event.source, event.subject, event.key, event.traceparent, event.causeid, event.extensions?.value, event.data?.value)
+            _ = (
+                event.id, event.source, event.subject, event.key, event.traceparent, event.causeid, event.extensions?.value,
+                event.data?.value
+            )
             #expect(!CloudEvent.encode(event).isEmpty)
         }
         #expect(accepted > 100)
@@ -218,7 +236,8 @@ import Testing
 
     private func sample() throws -> Event {
         try Event(
-            type: EventType("a.b.c"), data: JSON(#"{"k":[1,"x"]}"#), id: "id-1", source: "/s", subject: "sub", key: "key", time: Timestamp(microseconds: 1),
+            type: EventType("a.b.c"), data: JSON(#"{"k":[1,"x"]}"#), id: "id-1", source: "/s", subject: "sub", key: "key",
+            time: Timestamp(microseconds: 1),
             causeid: "id-0", hops: 1, extensions: JSON(#"{"x":"y"}"#))
     }
 }

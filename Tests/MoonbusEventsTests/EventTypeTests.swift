@@ -12,9 +12,12 @@ import Testing
 
     @Test(arguments: [
         ("", "empty"), (".", "empty token at byte 0"), (".foo", "empty token at byte 0"), ("foo.", "empty token at byte 4"),
-        ("foo..bar", "empty token at byte 4"), ("*", "wildcard * at byte 0"), ("foo.*", "wildcard * at byte 4"), ("foo.*.bar", "wildcard * at byte 4"),
-        (">", "wildcard > at byte 0"), ("foo.>", "wildcard > at byte 4"), ("foo bar", "a space at byte 3"), ("foo\tbar", "control character at byte 3"),
-        ("foo\u{0}", "control character at byte 3"), ("foo\u{7F}", "control character at byte 3"), ("foo\u{9B}31m", "control character at byte 3"),
+        ("foo..bar", "empty token at byte 4"), ("*", "wildcard * at byte 0"), ("foo.*", "wildcard * at byte 4"),
+        ("foo.*.bar", "wildcard * at byte 4"),
+        (">", "wildcard > at byte 0"), ("foo.>", "wildcard > at byte 4"), ("foo bar", "a space at byte 3"),
+        ("foo\tbar", "control character at byte 3"),
+        ("foo\u{0}", "control character at byte 3"), ("foo\u{7F}", "control character at byte 3"),
+        ("foo\u{9B}31m", "control character at byte 3"),
         (String(repeating: "x", count: 256), "256 bytes"), (String(repeating: "ä", count: 128), "256 bytes"),
     ])
     func `anything else is refused with the rule and the byte`(text: String, reason: String) throws {

@@ -1,3 +1,5 @@
+import Glibc
+
 /// The same numbers in every run: SplitMix64.
 struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
@@ -23,4 +25,16 @@ func refusal<Failure: Error>(_ body: () throws(Failure) -> Void) -> Failure? {
     } catch {
         return error
     }
+}
+
+/// The CPU time that a closure takes on this thread: a bound on it holds however busy the machine is.
+func cpuTime(_ body: () throws -> Void) rethrows -> Duration {
+    func now() -> Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+    let start = now()
+    try body()
+    return now() - start
 }

@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct SuggestionTests {
     @Test(arguments: [
-        ("numerc", "numeric"), ("prefx", "prefix"), ("exist", "exists"), ("anythingbut", "anything-but"), ("Numeric", "numeric"), ("nmueric", "numeric"),
+        ("numerc", "numeric"), ("prefx", "prefix"), ("exist", "exists"), ("anythingbut", "anything-but"), ("Numeric", "numeric"),
+        ("nmueric", "numeric"),
         ("sufix", "suffix"),
     ])
     func `a misspelt name finds the one that was meant`(name: String, meant: String) {

@@ -123,17 +123,6 @@ import Testing
         files.write("return 1", to: "a.lua")
         #expect(await watch.nextLine() == "a: return 1")
     }
-
-    @Test func `whoever asks is told, changed or not`() async throws {
-        files.write("return 1", to: "a.lua")
-        let watch = try Watch(files)
-        #expect(await watch.nextLine() == "a: return 1")
-        watch.watcher.tell("a")
-        watch.watcher.tell("nobody")
-        var told: Set<String> = []
-        for _ in 0..<2 { told.insert(await watch.nextLine() ?? "") }
-        #expect(told == ["a: return 1", "nobody: gone"])
-    }
 }
 
 extension PluginFolder.Finding {

@@ -5,24 +5,25 @@ import Testing
 /// What the host keeps of lanes: flights, strikes, and the watchdog's memory.
 @Suite struct LaneBooksTests {
     private func flight(_ delivery: UInt64, of context: PluginContext?) throws -> Flights.Flight {
-        Flights.Flight(delivery: delivery, context: context, event: try Event(type: EventType("a")), isEndless: false, handler: 1, attempt: 1)
+        Flights.Flight(
+            delivery: delivery, context: context, event: try Event(type: EventType("a")), handler: 1, attempt: 1, isEndless: false)
     }
 
     @Test func `a number names its delivery until it is answered, and nothing afterwards`() throws {
         let rig = try BooksRig()
-        var flights = Flights()
+        let flights = Flights()
         let first = flights.add(try flight(71, of: rig.context))
         let second = flights.add(try flight(72, of: rig.context))
         #expect(first != 0 && second != 0 && first != second)
-        let slot = try #require(flights.slot(of: first))
-        #expect(flights[slot].delivery == 71)
-        flights.remove(slot: slot)
-        #expect(flights.slot(of: first) == nil)
+        let found = try #require(flights.find(first))
+        #expect(found.pointee.delivery == 71)
+        flights.remove(found)
+        #expect(flights.find(first) == nil)
         let third = flights.add(try flight(73, of: rig.context))  // the same slot again
         #expect(third != first)
-        #expect(flights.slot(of: first) == nil)
+        #expect(flights.find(first) == nil)
         #expect(flights.count == 2)
-        for number in [0, 99, UInt64.max, second + (1 << 32)] as [UInt64] { #expect(flights.slot(of: number) == nil) }
+        for number in [0, 99, UInt64.max, second + (1 << 32)] as [UInt64] { #expect(flights.find(number) == nil) }
     }
 
     @Test func `three strikes within the time are one too many, and spread out they are not`() {
@@ -46,7 +47,9 @@ import Testing
         var watch = LaneWatch()
         #expect(watch.look(at: running(3), cpu: .seconds(5), isBusy: true, limits: limits) == .fine)
         #expect(watch.look(at: running(3), cpu: .milliseconds(6_700), isBusy: true, limits: limits) == .slow(context: 7))
-        #expect(watch.look(at: running(3), cpu: .milliseconds(6_800), isBusy: true, limits: limits) == .overran(CPU: .milliseconds(1_800), limit: .seconds(1)))
+        #expect(
+            watch.look(at: running(3), cpu: .milliseconds(6_800), isBusy: true, limits: limits)
+                == .overran(CPU: .milliseconds(1_800), limit: .seconds(1)))
         #expect(watch.look(at: running(5), cpu: .milliseconds(6_900), isBusy: true, limits: limits) == .slow(context: 7))
     }
 

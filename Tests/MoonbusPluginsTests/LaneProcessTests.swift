@@ -16,7 +16,9 @@ import Testing
         defer { closedir(folder) }
         var found: [pid_t] = []
         while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
             guard let file = fopen("/proc/self/task/\(name)/children", "r") else { continue }
             defer { fclose(file) }
             var buffer = [UInt8](repeating: 0, count: 4096)
@@ -87,13 +89,16 @@ import Testing
     }
 
     // Crashed from outside, by the signal that a failed assertion of the interpreter raises: no crash of the interpreter that we know is left open.
-    @Test func `a plugin that breaks its lane gets one of its own, is quarantined at the third strike, and new code lifts that`() async throws {
+    @Test func `a plugin that breaks its lane gets one of its own, is quarantined at the third strike, and new code lifts that`()
+        async throws
+    {
         try await Rig.run(lanes: lanes()) { rig in
             try await rig.host.load("counter", source: counting)
             #expect(try await rig.answer("count.up") == 1)
             try await rig.host.load(
                 "breaker",
-                source: "bus.subscribe('spin', { name = 'spin', retry = { attempts = 9, backoff = '1ms' } }, function() while true do end end)",
+                source:
+                    "bus.subscribe('spin', { name = 'spin', retry = { attempts = 9, backoff = '1ms' } }, function() while true do end end)",
                 manifest: "[limits]\ncpu = \"30s\"")
             async let spun = rig.answer("spin")
             for strike in 1...3 {

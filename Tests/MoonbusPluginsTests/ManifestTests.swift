@@ -51,28 +51,31 @@ import Testing
         #expect(manifest.config.text == #"{"names":["a","b"],"threshold":40.5}"#)
     }
 
-    @Test(arguments: [
-        // text, line, column, a part of the message, a part of the hint
-        ("contexts = ", 1, 12, "", ""),
-        ("name = \"alerts\"\nlimit = 1\n", 2, 1, "unknown key 'limit'", "did you mean 'limits'?"),
-        ("[limits]\nmemmory = \"1MB\"\n", 2, 1, "unknown key 'memmory' in [limits]", "did you mean 'memory'?"),
-        ("[limits]\n  memory = true\n", 2, 3, "limits.memory must be an amount of memory such as \"64MB\", not a bool", ""),
-        ("[limits]\nmemory = \"12 parsecs\"\n", 2, 1, "'12 parsecs' is not an amount of memory", "64MB"),
-        ("[limits]\nmemory = \"1KB\"\n", 2, 1, "memory must be 1MB…4GB", ""),
-        ("[limits]\ncpu = \"soon\"\n", 2, 1, "cpu", "durations look like"),
-        ("[limits]\ncpu = \"0ms\"\n", 2, 1, "cpu must be 1ms…60s", ""),
-        ("limits = 3", 1, 1, "limits must be a table, not an integer", ""),
-        ("contexts = \"two\"", 1, 1, "contexts must be an integer, not a string", ""),
-        ("contexts = 0", 1, 1, "contexts is 0, it must be 1…64", ""),
-        ("[permissions]\nemit = \"a.b\"\n", 2, 1, "permissions.emit must be a list of patterns", ""),
-        ("[permissions]\n\nsubscribe = [\"a..b\"]\n", 3, 1, "a..b", ""),
-        ("[permissions]\nemit = [\"moonbus.plugin\"]\n", 2, 1, "types below 'moonbus.' are the host's own", ""),
-        ("permissions.emitt = []", 1, 1, "unknown key 'emitt' in [permissions]", "did you mean 'emit'?"),
-        ("name = \"other\"", 1, 1, "the manifest names 'other'", "called what its folder is called"),
-        ("[config]\nx = nan\n", 2, 1, "config.x is not a finite number", ""),
-        ("a = 1\na = 2\n", 2, 5, "", ""),
-    ] as [(String, Int, Int, String, String)])
-    func `a mistake is named with line, column, excerpt and remedy`(_ text: String, line: Int, column: Int, message: String, hint: String) throws {
+    @Test(
+        arguments: [
+            // text, line, column, a part of the message, a part of the hint
+            ("contexts = ", 1, 12, "", ""),
+            ("name = \"alerts\"\nlimit = 1\n", 2, 1, "unknown key 'limit'", "did you mean 'limits'?"),
+            ("[limits]\nmemmory = \"1MB\"\n", 2, 1, "unknown key 'memmory' in [limits]", "did you mean 'memory'?"),
+            ("[limits]\n  memory = true\n", 2, 3, "limits.memory must be an amount of memory such as \"64MB\", not a bool", ""),
+            ("[limits]\nmemory = \"12 parsecs\"\n", 2, 1, "'12 parsecs' is not an amount of memory", "64MB"),
+            ("[limits]\nmemory = \"1KB\"\n", 2, 1, "memory must be 1MB…4GB", ""),
+            ("[limits]\ncpu = \"soon\"\n", 2, 1, "cpu", "durations look like"),
+            ("[limits]\ncpu = \"0ms\"\n", 2, 1, "cpu must be 1ms…60s", ""),
+            ("limits = 3", 1, 1, "limits must be a table, not an integer", ""),
+            ("contexts = \"two\"", 1, 1, "contexts must be an integer, not a string", ""),
+            ("contexts = 0", 1, 1, "contexts is 0, it must be 1…64", ""),
+            ("[permissions]\nemit = \"a.b\"\n", 2, 1, "permissions.emit must be a list of patterns", ""),
+            ("[permissions]\n\nsubscribe = [\"a..b\"]\n", 3, 1, "a..b", ""),
+            ("[permissions]\nemit = [\"moonbus.plugin\"]\n", 2, 1, "types below 'moonbus.' are the host's own", ""),
+            ("permissions.emitt = []", 1, 1, "unknown key 'emitt' in [permissions]", "did you mean 'emit'?"),
+            ("name = \"other\"", 1, 1, "the manifest names 'other'", "called what its folder is called"),
+            ("[config]\nx = nan\n", 2, 1, "config.x is not a finite number", ""),
+            ("a = 1\na = 2\n", 2, 5, "", ""),
+        ] as [(String, Int, Int, String, String)])
+    func `a mistake is named with line, column, excerpt and remedy`(_ text: String, line: Int, column: Int, message: String, hint: String)
+        throws
+    {
         let error = try #require(failure(text))
         #expect(error.code == .badManifest)
         #expect(error.file == "alerts/plugin.toml")

@@ -38,7 +38,9 @@ import Testing
     }
 
     @Test func `names leave out hidden entries, tests and editors' files`() throws {
-        for file in ["a.lua", "b/main.lua", ".hidden.lua", "c_test.lua", "d.lua~", "e.txt", ".luals/x.lua"] { files.write("return 1", to: file) }
+        for file in ["a.lua", "b/main.lua", ".hidden.lua", "c_test.lua", "d.lua~", "e.txt", ".luals/x.lua"] {
+            files.write("return 1", to: file)
+        }
         #expect(try folder.names() == ["a", "b"])
     }
 

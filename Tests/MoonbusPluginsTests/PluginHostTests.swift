@@ -49,7 +49,8 @@ import Testing
 
     @Test func `a request is answered by another plugin's handler`() async throws {
         try await Rig.run { rig in
-            try await rig.host.load("prices", source: #"bus.subscribe("price.asked", function(event) return { cents = event.data.count * 250 } end)"#)
+            try await rig.host.load(
+                "prices", source: #"bus.subscribe("price.asked", function(event) return { cents = event.data.count * 250 } end)"#)
             try await rig.host.load(
                 "orders", source: #"bus.subscribe("order", function(event) return bus.request("price.asked", { count = 3 }).cents end)"#)
             #expect(try await rig.answer("order") == 750)
@@ -59,7 +60,10 @@ import Testing
     @Test func `a request that nobody answers raises in the handler`() async throws {
         try await Rig.run { rig in
             try await rig.host.load(
-                "alone", source: #"bus.subscribe("ask", function() local ok, why = pcall(bus.request, "nobody.there") return { ok = ok, why = why } end)"#)
+                "alone",
+                source:
+                    #"bus.subscribe("ask", function() local ok, why = pcall(bus.request, "nobody.there") return { ok = ok, why = why } end)"#
+            )
             let answer = try await rig.answer("ask")
             #expect(answer?["ok"] == false)
             #expect(answer?["why"]?.string?.contains("nobody is subscribed to 'nobody.there'") == true, "\(String(describing: answer))")
@@ -123,11 +127,14 @@ import Testing
                 manifest: "[permissions]\nemit = [\"out.>\"]\nsubscribe = [\"in.*\"]")
             let result = try #require(try await rig.settle("in.x").results.first)
             #expect(result.status != .done)
-            #expect(result.error?.message.contains("out") == true || result.error?.message.contains("secret") == true, "\(String(describing: result.error))")
+            #expect(
+                result.error?.message.contains("out") == true || result.error?.message.contains("secret") == true,
+                "\(String(describing: result.error))")
 
             let error = await #expect(throws: PluginError.self) {
                 try await rig.host.load(
-                    "nosy", source: "\n" + #"bus.subscribe("elsewhere", function() end)"#, manifest: "[permissions]\nsubscribe = [\"in.*\"]")
+                    "nosy", source: "\n" + #"bus.subscribe("elsewhere", function() end)"#, manifest: "[permissions]\nsubscribe = [\"in.*\"]"
+                )
             }
             #expect(error?.file == "nosy/main.lua")
             #expect(error?.line == 2)
@@ -137,13 +144,16 @@ import Testing
 
     @Test func `the host's own types can't be emitted by plugins`() async throws {
         try await Rig.run { rig in
-            try await rig.host.load("forger", source: #"bus.subscribe("go", { retry = { attempts = 1 } }, function() bus.emit("moonbus.plugin.loaded", {}) end)"#)
+            try await rig.host.load(
+                "forger",
+                source: #"bus.subscribe("go", { retry = { attempts = 1 } }, function() bus.emit("moonbus.plugin.loaded", {}) end)"#)
             #expect(try await rig.settle("go").results.first?.error?.kind == .denied)
         }
     }
 
     @Test func `a handler that fails is told with file and line`() async throws {
-        files.write("bus.subscribe('go', { retry = { attempts = 1 } }, function(event)\n  return event.data.missing.field\nend)", to: "broken.lua")
+        files.write(
+            "bus.subscribe('go', { retry = { attempts = 1 } }, function(event)\n  return event.data.missing.field\nend)", to: "broken.lua")
         try await Rig.run(files: files) { rig in
             let fault = try #require(try await rig.settle("go", [:]).results.first?.error)
             #expect(fault.file == "broken.lua")
@@ -156,7 +166,8 @@ import Testing
         try await Rig.run(lanes: .threads(count: 1)) { rig in
             try await rig.host.load("neighbour", source: #"bus.subscribe("hello", function() return "hello" end)"#)
             try await rig.host.load(
-                "hog", source: #"bus.subscribe("hog", { retry = { attempts = 1 } }, function() while true do end end)"#, manifest: "[limits]\ncpu = \"50ms\"")
+                "hog", source: #"bus.subscribe("hog", { retry = { attempts = 1 } }, function() while true do end end)"#,
+                manifest: "[limits]\ncpu = \"50ms\"")
             #expect(try await rig.settle("hog").results.first?.error?.kind == .timeout)
             _ = await rig.notice { if case .restarted = $0.kind { $0.plugin == "hog" } else { false } }
             let (hog, neighbour) = (await rig.status("hog"), await rig.status("neighbour"))

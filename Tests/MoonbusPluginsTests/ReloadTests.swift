@@ -1,6 +1,7 @@
 import MoonbusDispatch
 import MoonbusEvents
 import MoonbusPlugins
+import Synchronization
 import Testing
 
 /// Files that change while events flow, on thread lanes.
@@ -121,4 +122,57 @@ import Testing
             #expect(try await rig.answer("read") == 2_001)
         }
     }
+
+    @Test func `edits of a file under load are handled whole or not at all`() async throws {
+        // A version says its number twice: a handler made of two halves would answer with two different ones.
+        @Sendable func counting(_ version: Int) -> String {
+            """
+            local first = \(version)
+            bus.subscribe('count.up', { name = 'count' }, function(event) kv.incr('n') return { first = first, last = \(version) } end)
+            """
+        }
+        files.write(counting(0), to: "a.lua")
+        try await Rig.run(files: files) { rig in
+            try await rig.loaded("a")
+            let isEditing = Switch()
+            try await withThrowingTaskGroup(of: Int64.self) { group in
+                group.addTask {
+                    var count: Int64 = 0
+                    while isEditing.isOn {
+                        let answer = try #require(try await rig.answer("count.up"))
+                        #expect(answer["first"] == answer["last"])
+                        count += 1
+                    }
+                    return count
+                }
+                for version in 1...40 {
+                    let text = counting(version)
+                    if version % 2 == 0 {
+                        files.replace("a.lua", with: text)
+                    } else {
+                        let descriptor = files.openForWriting("a.lua")
+                        files.append(String(text.prefix(60)), to: descriptor)
+                        await Task.yield()
+                        files.append(String(text.dropFirst(60)), to: descriptor)
+                        files.close(descriptor)
+                    }
+                    try await rig.loaded("a")
+                }
+                isEditing.turnOff()
+                let count = try #require(try await group.next())
+                #expect(try await rig.answer("count.up")?["last"] == 40)
+                files.replace("a.lua", with: "bus.subscribe('read', function() return kv.get('n') end)")
+                try await rig.loaded("a")
+                #expect(try await rig.answer("read") == .integer(count + 1))
+            }
+        }
+    }
+}
+
+private final class Switch: Sendable {
+    private let state = Atomic(true)
+
+    var isOn: Bool { state.load(ordering: .relaxed) }
+
+    func turnOff() { state.store(false, ordering: .relaxed) }
 }

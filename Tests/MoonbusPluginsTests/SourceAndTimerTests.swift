@@ -10,7 +10,8 @@ import Testing
         let clock = ManualClock()
         try await Rig.run(clock: clock) { rig in
             var ticks = rig.bus.events(matching: try EventPattern("tick")).makeAsyncIterator()
-            try await rig.host.load("ticker", source: "bus.every('10s', { name = 'tick' }, function() bus.emit('tick', { n = kv.incr('n') }) end)")
+            try await rig.host.load(
+                "ticker", source: "bus.every('10s', { name = 'tick' }, function() bus.emit('tick', { n = kv.incr('n') }) end)")
             for number in 1...3 as ClosedRange<Int64> {
                 clock.advance(by: .seconds(10))
                 #expect(await ticks.next()?.data?.value == ["n": .integer(number)])

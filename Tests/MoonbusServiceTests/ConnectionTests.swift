@@ -53,7 +53,8 @@ import Testing
     @Test func `a chunked body is put together`() async throws {
         try await TestService.run { service async throws in
             try await service.echo("a")
-            let head = "POST /events/a?wait=10s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            let head =
+                "POST /events/a?wait=10s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
             let reply = try await conversation(port: service.port) { connection in
                 connection.send(head + "3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n")
                 return try connection.reply()
@@ -83,7 +84,9 @@ import Testing
     @Test func `a client that sends a large body sees the refusal, not a reset`() async throws {
         try await TestService.run { service async throws in
             let reply = try await conversation(port: service.port) { connection in
-                connection.send("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n" + String(repeating: "1", count: 4_000_000))
+                connection.send(
+                    "POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n"
+                        + String(repeating: "1", count: 4_000_000))
                 return try connection.reply()
             }
             #expect(reply.status == 413)

@@ -6,7 +6,8 @@ import Testing
     @Test func `any JSON body becomes an event of the type in the path and is answered once recorded`() async throws {
         try await TestService.run { service async throws in
             let events = service.bus.events(matching: try EventPattern(">"))
-            let reply = try await service.ask("POST", "/events/orders.eu.created?subject=o-7&key=k&source=/shop&id=e-1", body: #"{"total": 12}"#)
+            let reply = try await service.ask(
+                "POST", "/events/orders.eu.created?subject=o-7&key=k&source=/shop&id=e-1", body: #"{"total": 12}"#)
             #expect(reply.status == 202)
             #expect(reply["id"] == "e-1")
             #expect(reply["position"] == 1)
@@ -27,7 +28,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [nil, "application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/x-www-form-urlencoded", "application/vnd.shop+json"])
+    @Test(arguments: [
+        nil, "application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/x-www-form-urlencoded",
+        "application/vnd.shop+json",
+    ])
     func `a body that can be JSON is taken`(type: String?) async throws {
         try await TestService.run { service async throws in
             let reply = try await service.ask("POST", "/events/a", type: type, body: "[1]")

@@ -6,7 +6,9 @@ import Testing
     @Test func `a stream shows the events of its types as they come`() async throws {
         try await TestService.run { service async throws in
             let port = service.port
-            let emits = service.request("POST", "/events/other", body: "0") + service.request("POST", "/events/orders.new?id=e-1", body: #"{"n": 1}"#)
+            let emits =
+                service.request("POST", "/events/other", body: "0")
+                + service.request("POST", "/events/orders.new?id=e-1", body: #"{"n": 1}"#)
             let (head, event) = try await conversation(port: port) { connection in
                 connection.send("GET /events/stream?type=orders.* HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 let head = try connection.text(until: "\r\n\r\n")

@@ -74,7 +74,8 @@ import Testing
 
     @Test func `a page of this service passes`() async throws {
         try await TestService.run { service async throws in
-            #expect(try await service.ask("POST", "/events/a", fields: ["Origin: http://localhost:\(service.port)"], body: "1").status == 202)
+            #expect(
+                try await service.ask("POST", "/events/a", fields: ["Origin: http://localhost:\(service.port)"], body: "1").status == 202)
         }
     }
 

@@ -18,7 +18,9 @@ import Testing
         ("POST", "/health/live", "GET, HEAD"), ("GET", "/plugins/x/reload", "POST"), ("GET", "/deliveries/1/retry", "POST"),
         ("OPTIONS", "/events", "POST"), ("DELETE", "/", "GET, HEAD"), ("PUT", "/events/stream", "GET, HEAD"),
     ])
-    func `a method that the path does not take is answered with 405 and the ones that it does`(method: String, target: String, allow: String) async throws {
+    func `a method that the path does not take is answered with 405 and the ones that it does`(
+        method: String, target: String, allow: String
+    ) async throws {
         try await TestService.run { service async throws in
             let reply = try await service.ask(method, target)
             #expect(reply.status == 405)

@@ -29,7 +29,8 @@ import Testing
 
     @Test func `a handler that fails for good is reported with its reason`() async throws {
         try await TestService.run { service async throws in
-            _ = try await service.bus.subscribe(EventPattern("a"), name: "broken") { _, context in throw context.reject("no such customer") }
+            _ = try await service.bus.subscribe(EventPattern("a"), name: "broken") { _, context in throw context.reject("no such customer")
+            }
             let reply = try await service.ask("POST", "/events/a?wait=10s", body: "1")
             #expect(reply.status == 200)
             let result = reply["results"]?.array?.first?.object

@@ -20,10 +20,13 @@ struct BenchHost {
     let plugins: PluginHost
 
     /// Runs `body` with a host and stops it afterwards.
-    static func run<Value>(_ kind: LaneKind, lanes: Int = 1, folder: String? = nil, _ body: (BenchHost) async throws -> Value) async throws -> Value {
+    static func run<Value>(_ kind: LaneKind, lanes: Int = 1, folder: String? = nil, _ body: (BenchHost) async throws -> Value) async throws
+        -> Value
+    {
         let bus = EventBus(journal: InMemoryJournal(), logger: .silent)
         try await bus.start()
-        let place: PluginHostConfiguration.Lanes = kind == .process ? .processes(executable: try ownExecutable(), count: lanes) : .threads(count: lanes)
+        let place: PluginHostConfiguration.Lanes =
+            kind == .process ? .processes(executable: try ownExecutable(), count: lanes) : .threads(count: lanes)
         let host = PluginHost(bus: bus, folder: folder, configuration: .init(lanes: place), logger: .silent)
         let outcome: Result<Value, any Error>
         do {
@@ -42,14 +45,14 @@ struct BenchHost {
     /// Emits `count` events in batches and waits until `deliveriesEach` deliveries of each have settled.
     ///
     /// At most `window` events are under way: below the bound of a subscription's queue, so that nothing is refused.
-    func flood(_ count: Int, window: Int = 8_192, deliveriesEach: Int = 1, _ event: (Int) throws -> Event) async throws {
+    func flood(_ count: Int, window: Int = 8_192, deliveriesEach: Int = 1, _ event: (Int) -> Event) async throws {
         let batchCount = min(256, window)
         let before = await bus.statistics()
         var sent = 0
         var settled = 0
         while settled < count {
             while sent < count, sent - settled < window {
-                let batch = try (sent..<min(sent + batchCount, count)).map(event)
+                let batch = (sent..<min(sent + batchCount, count)).map(event)
                 sent += batch.count
                 bus.submit(batch) { (result: Result<SubmittedCount, EmitError>) in
                     if case .failure(let error) = result { preconditionFailure("the workload stays within the bounds: \(error)") }

@@ -25,20 +25,21 @@ enum DispatchBench {
             let counter = Counter()
             if kind == .swift {
                 try await host.bus.subscribe(EventPattern("order.created"), name: "count") { event, _ in
-                    if event.typeText == "order.created", (event.data?.value(at: ["amount"])?.integer ?? 0) > 100 { counter.value.add(1, ordering: .relaxed) }
+                    if event.typeText == "order.created", (event.data?.value(at: ["amount"])?.integer ?? 0) > 100 {
+                        counter.value.add(1, ordering: .relaxed)
+                    }
                     return nil
                 }
             } else {
                 try await host.plugins.load("bench", source: script)
             }
-            let type = try EventType("order.created")
-            let make: (Int) throws -> Event = { index in
-                try Event(type: type, data: JSON(trusted: Array(#"{"id":\#(index),"amount":150,"key":"k42"}"#.utf8)))
-            }
-            try await host.flood(min(count, 20_000), make)  // caches, arenas and branch predictors
-            let (wall, cpu) = try await host.measure { try await host.flood(count, make) }
+            let events = BenchEvents()
+            try await host.flood(min(count, 20_000), events.event)  // caches, arenas and branch predictors
+            let (wall, cpu) = try await host.measure { try await host.flood(count, events.event) }
             let counted = kind == .swift ? counter.value.load(ordering: .relaxed) : try await handled(by: host)
-            guard counted == count + min(count, 20_000) else { throw CommandError(.internal, "\(counted) events were handled, not \(count)") }
+            guard counted == count + min(count, 20_000) else {
+                throw CommandError(.internal, "\(counted) events were handled, not \(count)")
+            }
             return Measurement(name: "dispatch, \(kind.text)", operations: count, wall: wall, cpu: cpu, floor: Double(count) / floorCPU)
         }
     }

@@ -19,16 +19,14 @@ enum FanoutBench {
         guard floorCPU > 0 else { throw CommandError(.internal, "the floor could not be measured") }
         return try await BenchHost.run(kind) { host in
             for index in 0..<contexts { try await host.plugins.load("bench-\(index)", source: script) }
-            let type = try EventType("order.created")
-            let make: (Int) throws -> Event = { index in
-                try Event(type: type, data: JSON(trusted: Array(#"{"id":\#(index),"amount":150,"key":"k42"}"#.utf8)))
-            }
+            let source = BenchEvents()
             let window = max(16, 200_000 / contexts)
-            try await host.flood(min(events, 50), window: window, deliveriesEach: contexts, make)
-            let (wall, cpu) = try await host.measure { try await host.flood(events, window: window, deliveriesEach: contexts, make) }
+            try await host.flood(min(events, 50), window: window, deliveriesEach: contexts, source.event)
+            let (wall, cpu) = try await host.measure { try await host.flood(events, window: window, deliveriesEach: contexts, source.event) }
             let operations = events * contexts
             return Measurement(
-                name: "fan-out to \(contexts), \(kind.text)", operations: operations, wall: wall, cpu: cpu, floor: Double(operations) / floorCPU)
+                name: "fan-out to \(contexts), \(kind.text)", operations: operations, wall: wall, cpu: cpu,
+                floor: Double(operations) / floorCPU)
         }
     }
 }

@@ -17,7 +17,8 @@ enum HTTPBench {
           return { matched = hit, action = hit and "review" or "none" }
         end)
         """
-    private static let order = #"{"customer":"c-1042","country":"DE","amount":150,"currency":"EUR","items":[{"sku":"A-100","qty":2},{"sku":"B-200","qty":1}]}"#
+    private static let order =
+        #"{"customer":"c-1042","country":"DE","amount":150,"currency":"EUR","items":[{"sku":"A-100","qty":2},{"sku":"B-200","qty":1}]}"#
 
     static func run(_ kind: BenchHost.LaneKind, connections: Int, requests: Int) async throws -> Measurement {
         try await BenchHost.run(kind) { host in

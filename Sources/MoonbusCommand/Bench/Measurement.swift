@@ -37,7 +37,8 @@ struct Measurement {
     func row(_ terminal: Terminal) -> String {
         let figures = extra.map { "\($0.name) \(rounded($0.value, 1))" }.joined(separator: "  ")
         let ratio = self.ratio.map { terminal.paint(.bold, "\(rounded($0, 2))x the C floor") } ?? ""
-        return "  \(name.padded(34)) \(short(rate).padded(8)) \(cpu == nil ? "/s        " : "/s a core ") \(ratio)  \(terminal.paint(.dim, figures))"
+        return
+            "  \(name.padded(34)) \(short(rate).padded(8)) \(cpu == nil ? "/s        " : "/s a core ") \(ratio)  \(terminal.paint(.dim, figures))"
     }
 }
 

@@ -21,7 +21,9 @@ enum ReloadBench {
                 try save(version, in: folder)
                 let saved = clock.now
                 while try await answer(host) != version {
-                    guard clock.now - saved < .seconds(10) else { throw CommandError(.internal, "version \(version) was not live after 10 s") }
+                    guard clock.now - saved < .seconds(10) else {
+                        throw CommandError(.internal, "version \(version) was not live after 10 s")
+                    }
                 }
                 times.append((clock.now - saved) / .milliseconds(1))
             }

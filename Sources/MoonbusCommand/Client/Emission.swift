@@ -84,7 +84,9 @@ struct Emission {
             switch item.data?.value(at: [name]) {
             case .string(let text)? where !text.isEmpty: key = text
             case .integer(let number)?: key = "\(number)"
-            default: throw CommandError(.badData, "line \(item.line): '\(name)' is not there, or is no text and no whole number, so it can't be the key")
+            default:
+                throw CommandError(
+                    .badData, "line \(item.line): '\(name)' is not there, or is no text and no whole number, so it can't be the key")
             }
         }
         do throws(EventError) {

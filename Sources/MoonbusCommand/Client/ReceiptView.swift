@@ -27,7 +27,9 @@ struct ReceiptView {
             lines.append("  \(terminal.paint(.yellow, "…")) \(pending) not done after \(DurationText.format(waited))")
         }
         let note =
-            if members?["duplicate"]?.boolean == true { "recorded before" } else if waited != nil, lines.isEmpty { "recorded; nobody wanted it" } else { "recorded" }
+            if members?["duplicate"]?.boolean == true { "recorded before" } else if waited != nil, lines.isEmpty {
+                "recorded; nobody wanted it"
+            } else { "recorded" }
         text = (["\(terminal.paint(.dim, id)) \(note)"] + lines).joined(separator: "\n")
         self.failed = failed
     }

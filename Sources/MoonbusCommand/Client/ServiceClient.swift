@@ -93,6 +93,8 @@ struct ServiceClient {
     }
 
     private static func unreachable(_ address: ServiceAddress, _ what: String? = nil) -> CommandError {
-        CommandError(.unreachable, "\(what ?? "no service answers at \(address.text)"): is `moonbus run` running there? Name another with --url or MOONBUS_URL")
+        CommandError(
+            .unreachable,
+            "\(what ?? "no service answers at \(address.text)"): is `moonbus run` running there? Name another with --url or MOONBUS_URL")
     }
 }

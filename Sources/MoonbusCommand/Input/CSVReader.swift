@@ -18,12 +18,16 @@ struct CSVReader {
     /// - Throws: ``CommandError`` 65 for a file without a header, or with a column that is there twice or has no name.
     init(_ reader: ByteReader) throws {
         self.reader = reader
-        guard var header = try record()?.fields else { throw CommandError(.badData, "\(reader.name) is empty: the first line must name the columns") }
+        guard var header = try record()?.fields else {
+            throw CommandError(.badData, "\(reader.name) is empty: the first line must name the columns")
+        }
         if let first = header.first, first.unicodeScalars.first == "\u{FEFF}" { header[0] = String(first.unicodeScalars.dropFirst()) }
         columns = header
         for (index, name) in header.enumerated() {
             guard !name.isEmpty else { throw CommandError(.badData, "\(reader.name):1: column \(index + 1) has no name") }
-            guard header.firstIndex(of: name) == index else { throw CommandError(.badData, "\(reader.name):1: column '\(name)' is there twice") }
+            guard header.firstIndex(of: name) == index else {
+                throw CommandError(.badData, "\(reader.name):1: column '\(name)' is there twice")
+            }
         }
     }
 
@@ -39,7 +43,8 @@ struct CSVReader {
     mutating func next() throws -> Record? {
         guard let record = try record() else { return nil }
         guard record.fields.count == columns.count else {
-            throw CommandError(.badData, "\(reader.name):\(record.line): \(record.fields.count) fields, but there are \(columns.count) columns")
+            throw CommandError(
+                .badData, "\(reader.name):\(record.line): \(record.fields.count) fields, but there are \(columns.count) columns")
         }
         return record
     }
@@ -52,10 +57,14 @@ struct CSVReader {
         var wasQuoted = false
         while let byte = try take() {
             size += 1
-            guard size <= Self.recordSizeMax else { throw CommandError(.badData, "\(reader.name):\(begin): a record of more than 1 MiB: is a quote missing?") }
+            guard size <= Self.recordSizeMax else {
+                throw CommandError(.badData, "\(reader.name):\(begin): a record of more than 1 MiB: is a quote missing?")
+            }
             switch byte {
             case UInt8(ascii: "\""):
-                guard field.isEmpty, !wasQuoted else { throw CommandError(.badData, "\(reader.name):\(line): a quote inside a field that is not quoted") }
+                guard field.isEmpty, !wasQuoted else {
+                    throw CommandError(.badData, "\(reader.name):\(line): a quote inside a field that is not quoted")
+                }
                 field = try quoted()
                 wasQuoted = true
             case UInt8(ascii: ","):

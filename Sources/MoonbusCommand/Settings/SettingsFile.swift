@@ -29,7 +29,8 @@ extension Settings {
             let origin = "\(path)\(line(of: key, in: text).map { ":\($0)" } ?? ""): \(key)"
             guard keys.contains(key) else {
                 let hint = Suggestion.hint(for: key, in: keys)
-                throw CommandError(.badSettings, "\(origin) is not a setting\(hint.isEmpty ? ": there are \(keys.joined(separator: ", "))" : hint)")
+                throw CommandError(
+                    .badSettings, "\(origin) is not a setting\(hint.isEmpty ? ": there are \(keys.joined(separator: ", "))" : hint)")
             }
             guard let text = plain(value) else { throw CommandError(.badSettings, "\(origin) has a value of the wrong type") }
             layer.set(key, text, origin: origin)

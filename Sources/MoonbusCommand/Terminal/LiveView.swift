@@ -13,8 +13,10 @@ struct LiveView: Sendable {
     func ready(url: String, settings: Settings, plugins: [PluginStatus], milliseconds: Double) {
         if isJSON {
             line("ready") {
-                $0.text("url", url).text("plugins", settings.plugins).number("lanes", settings.lanes).text("isolation", settings.isolation.rawValue)
-                    .number("milliseconds", milliseconds)
+                $0.text("url", url).text("plugins", settings.plugins).number("lanes", settings.lanes).text(
+                    "isolation", settings.isolation.rawValue
+                )
+                .number("milliseconds", milliseconds)
             }
             return
         }
@@ -69,7 +71,11 @@ struct LiveView: Sendable {
 
     /// The service ends.
     func ending(_ why: String) {
-        if isJSON { line("stopping") { $0.text("reason", why) } } else { print(.now(), .dim, "·", "\(why): finishing what is in flight; once more ends at once") }
+        if isJSON {
+            line("stopping") { $0.text("reason", why) }
+        } else {
+            print(.now(), .dim, "·", "\(why): finishing what is in flight; once more ends at once")
+        }
     }
 
     /// The service has ended.

@@ -53,7 +53,9 @@ struct Bench: AsyncParsableCommand {
     }
 
     private func measure(_ workload: Workload, _ kind: BenchHost.LaneKind) async throws -> Measurement {
-        guard kind != .swift || workload == .dispatch else { throw CommandError(.usage, "--lane swift is for dispatch only: the other workloads are about Lua") }
+        guard kind != .swift || workload == .dispatch else {
+            throw CommandError(.usage, "--lane swift is for dispatch only: the other workloads are about Lua")
+        }
         switch workload {
         case .dispatch: return try await DispatchBench.run(kind, count: count ?? 1_000_000)
         case .fanout: return try await FanoutBench.run(kind, contexts: plugins, events: count ?? 1_000)
@@ -66,7 +68,11 @@ struct Bench: AsyncParsableCommand {
 
     private func show(_ measurement: Measurement) {
         let terminal = Terminal.standardOutput
-        if result { terminal.print(measurement.resultLine) } else { terminal.print(json ? measurement.jsonLine : measurement.row(terminal)) }
+        if result {
+            terminal.print(measurement.resultLine)
+        } else {
+            terminal.print(json ? measurement.jsonLine : measurement.row(terminal))
+        }
     }
 }
 

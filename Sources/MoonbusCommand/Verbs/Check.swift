@@ -66,7 +66,8 @@ struct Check: AsyncParsableCommand {
         }
         guard let error = check.error else {
             let count = check.declarationCount
-            return terminal.print("\(terminal.paint(.green, "✓")) \(check.name)  \(terminal.paint(.dim, "\(count) declaration\(count == 1 ? "" : "s")"))")
+            return terminal.print(
+                "\(terminal.paint(.green, "✓")) \(check.name)  \(terminal.paint(.dim, "\(count) declaration\(count == 1 ? "" : "s")"))")
         }
         terminal.print("\(terminal.paint(.red, "✗")) \(check.name)")
         for line in error.render(color: terminal.hasColor).split(separator: "\n") { terminal.print("    \(line)") }
@@ -84,10 +85,18 @@ private struct Target {
         let parent = parts.count > 1 ? parts.dropLast().joined(separator: "/") : "."
         let last = String(parts.last ?? "")
         if !hasFolder(at: path) {
-            guard hasFile(at: path) else { throw CommandError(.badData, "there is no \(path): name a plugins folder, a plugin's folder or a .lua file") }
-            guard last.hasSuffix(".lua") else { throw CommandError(.badData, "\(path) is not a plugin: plugins are .lua files or folders with a main.lua") }
+            guard hasFile(at: path) else {
+                throw CommandError(.badData, "there is no \(path): name a plugins folder, a plugin's folder or a .lua file")
+            }
+            guard last.hasSuffix(".lua") else {
+                throw CommandError(.badData, "\(path) is not a plugin: plugins are .lua files or folders with a main.lua")
+            }
             // `plugins/alerts/main.lua` means the plugin, not a plugin called main.
-            if last == "main.lua", parts.count > 1 { self = try Target(parent) } else { (folder, name) = (parent, String(last.dropLast(4))) }
+            if last == "main.lua", parts.count > 1 {
+                self = try Target(parent)
+            } else {
+                (folder, name) = (parent, String(last.dropLast(4)))
+            }
         } else if hasFile(at: "\(path)/main.lua") || hasFile(at: "\(path)/plugin.toml") {
             (folder, name) = (parent.isEmpty ? "/" : parent, last)
         } else {

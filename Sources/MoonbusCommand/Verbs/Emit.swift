@@ -66,7 +66,9 @@ struct Emit: AsyncParsableCommand {
             throw CommandError(.usage, error.message)
         }
         guard wait <= .seconds(60) else { throw CommandError(.usage, "--timeout is at most 60s") }
-        guard [data, csv, jsonl].count(where: { $0 != nil }) <= 1 else { throw CommandError(.usage, "give the data, --csv or --jsonl: only one of them") }
+        guard [data, csv, jsonl].count(where: { $0 != nil }) <= 1 else {
+            throw CommandError(.usage, "give the data, --csv or --jsonl: only one of them")
+        }
         if let rate, !(rate > 0 && rate <= 1_000_000) { throw CommandError(.usage, "--rate is a number above 0, up to 1,000,000") }
         if let count, count < 1 { throw CommandError(.usage, "--count is 1 or more") }
         return EmissionPlan(
@@ -79,7 +81,10 @@ struct Emit: AsyncParsableCommand {
             let bytes = try ByteReader(path: csv)
             let reader = try CSVReader(bytes)
             if let key, !reader.columns.contains(key) {
-                throw CommandError(.badData, "\(bytes.name) has no column '\(key)'\(Suggestion.hint(for: key, in: reader.columns)) (it has \(reader.columns.joined(separator: ", ")))")
+                throw CommandError(
+                    .badData,
+                    "\(bytes.name) has no column '\(key)'\(Suggestion.hint(for: key, in: reader.columns)) (it has \(reader.columns.joined(separator: ", ")))"
+                )
             }
             return .csv(bytes, reader)
         }

@@ -22,8 +22,13 @@ struct New: AsyncParsableCommand {
     func run() async throws {
         try await reporting(json: json) {
             guard (1...64).contains(name.utf8.count),
-                name.utf8.allSatisfy({ (97...122).contains($0) || (48...57).contains($0) || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-") })
-            else { throw CommandError(.usage, "'\(printable(name))' can't be a plugin's name: names have 1 to 64 characters out of a-z, 0-9, _ and -") }
+                name.utf8.allSatisfy({
+                    (97...122).contains($0) || (48...57).contains($0) || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-")
+                })
+            else {
+                throw CommandError(
+                    .usage, "'\(printable(name))' can't be a plugin's name: names have 1 to 64 characters out of a-z, 0-9, _ and -")
+            }
             let place = plugins ?? environment("MOONBUS_PLUGINS") ?? "plugins"
             let scaffold = Scaffold(name: name, isFolder: folder)
             let made = try scaffold.write(to: place)

@@ -92,10 +92,12 @@ private struct Server {
         let logger = Logger(label: "moonbus") { _ in LiveLog(view: view, logLevel: level) }
         var configuration = MoonbusRuntime.Configuration()
         configuration.lanes =
-            settings.isolation == .process ? .processes(executable: try ownExecutable(), count: settings.lanes) : .threads(count: settings.lanes)
+            settings.isolation == .process
+            ? .processes(executable: try ownExecutable(), count: settings.lanes) : .threads(count: settings.lanes)
         configuration.drain = Self.drain
         // What plugins do is shown from their notices; as log lines, too, everything would be there twice.
-        runtime = MoonbusRuntime(plugins: settings.plugins, journal: InMemoryJournal(), configuration: configuration, logger: logger, pluginLogger: .silent)
+        runtime = MoonbusRuntime(
+            plugins: settings.plugins, journal: InMemoryJournal(), configuration: configuration, logger: logger, pluginLogger: .silent)
         var face = ServiceConfiguration()
         face.host = settings.host
         face.port = settings.port
@@ -111,7 +113,8 @@ private struct Server {
         let port = try await startAll()
         let milliseconds = (ContinuousClock().now - start) / .milliseconds(1)
         let host = settings.host == "::1" ? "[::1]" : settings.host
-        view.ready(url: "http://\(host):\(port)", settings: settings, plugins: await runtime.plugins?.plugins() ?? [], milliseconds: milliseconds)
+        view.ready(
+            url: "http://\(host):\(port)", settings: settings, plugins: await runtime.plugins?.plugins() ?? [], milliseconds: milliseconds)
         let notices = Task { await showNotices() }
         let (asked, ask) = AsyncStream.makeStream(of: UnixSignal.self)
         // The sequence has one iterator, so one task reads it: the first signal asks, the second one means it.
@@ -145,7 +148,8 @@ private struct Server {
             return try await service.start()
         } catch {
             await runtime.stop()
-            throw CommandError(error.code == .notLoopback ? .badSettings : error.code == .portTaken ? .cannotCreate : .unreachable, error.message)
+            throw CommandError(
+                error.code == .notLoopback ? .badSettings : error.code == .portTaken ? .cannotCreate : .unreachable, error.message)
         }
     }
 

@@ -44,7 +44,9 @@ struct Tail: AsyncParsableCommand {
                         while let part = try await connection.nextPart() { answer.body.writeImmutableBuffer(part) }
                         throw ProblemAnswer(answer).error
                     }
-                    if wasConnected || terminal.isInteractive { terminal.print(terminal.paint(.dim, "watching \(pattern) at \(address.text)")) }
+                    if wasConnected || terminal.isInteractive {
+                        terminal.print(terminal.paint(.dim, "watching \(pattern) at \(address.text)"))
+                    }
                     wasConnected = true
                     var items = ServerSentEvents()
                     while left > 0, let part = try await connection.nextPart() {
@@ -80,7 +82,9 @@ struct Tail: AsyncParsableCommand {
         let clock = text("time").split(separator: "T").last.map { String($0.prefix(12)) } ?? ""
         let data = event.value(at: ["data"]).map { printable(JSON($0).text) } ?? ""
         let subject = text("subject").isEmpty ? "" : " \(text("subject"))"
-        terminal.print("\(terminal.paint(.dim, clock)) \(terminal.paint(.bold, text("type")))\(subject) \(data) \(terminal.paint(.dim, "\(text("source")) \(text("id"))"))")
+        terminal.print(
+            "\(terminal.paint(.dim, clock)) \(terminal.paint(.bold, text("type")))\(subject) \(data) \(terminal.paint(.dim, "\(text("source")) \(text("id"))"))"
+        )
         return true
     }
 }

@@ -35,12 +35,12 @@ extension Dispatcher {
     /// Reserves a place for each match, or none and names a queue that is full. A queue that others wait for counts as full.
     func reserve(_ matches: ContiguousArray<Router.Match>, seeking: SubscriptionQueue?) -> SubscriptionQueue? {
         for index in matches.indices {
-            guard let queue = queues[Int(matches[index].queue)] else { continue }
-            if queue.room > 0, queue.emitters.isEmpty || queue === seeking {
-                queue.reserved += 1
+            let flow = flows[matches[index].queue]
+            if flow.pointee.room > 0, !flow.pointee.hasEmitters || matches[index].queue == seeking?.index {
+                flow.pointee.reserved += 1
             } else {
                 release(matches[..<index])
-                return queue
+                return queues[Int(matches[index].queue)]
             }
         }
         return nil
@@ -48,7 +48,12 @@ extension Dispatcher {
 
     /// Gives back reserved places.
     func release(_ matches: ArraySlice<Router.Match>) {
-        for match in matches { queues[Int(match.queue)]?.reserved -= 1 }
+        for match in matches {
+            let flow = flows[match.queue]
+            flow.pointee.reserved -= 1
+            // A queue that was retired meanwhile had to stay for this.
+            if !flow.pointee.isServing, flow.pointee.reserved == 0, let queue = queues[Int(match.queue)] { freeIfIdle(queue) }
+        }
     }
 
     /// Gives back reserved places that nobody else takes, to those who wait for room.
@@ -62,12 +67,13 @@ extension Dispatcher {
     private func park(_ admission: Admission, at full: SubscriptionQueue) {
         let submission = admission.submission
         let share = admission.matches.reduce(0) { $1.queue == full.index ? $0 + 1 : $0 }
-        if share > full.countMax {
-            let text = "\(share) events of the batch are for subscription '\(full.name)', which holds at most \(full.countMax): split it"
+        let limit = full.flow.pointee.countMax
+        if share > limit {
+            let text = "\(share) events of the batch are for subscription '\(full.name)', which holds at most \(limit): split it"
             return refuse(admission, EmitError(.tooLarge, text))
         }
         guard submission.waitsForRoom, waitingBatches < configuration.waitingBatchesMax || submission.size == 0 else {
-            let text = "subscription '\(full.name)' holds \(full.count) events, its limit is \(full.countMax): let it catch up, or raise its queue limit"
+            let text = "subscription '\(full.name)' holds \(full.count) events, its limit is \(limit): let it catch up, or raise its queue limit"
             return refuse(admission, EmitError(.full, text, retryAfter: .seconds(1)))
         }
         waitingBatches += 1

@@ -159,7 +159,10 @@ package final class OwnerThread: Sendable {
         var work: [@Sendable () -> Void] = []
         while !turns.isOver {
             mailbox.withLock { swap(&$0.work, &work) }
-            for item in work { item() }
+            for item in work {
+                item()
+                turns.hasWorked = true
+            }
             work.removeAll(keepingCapacity: true)
             turns.runDueTimers()
             turns.runEndHooks()
@@ -167,7 +170,7 @@ package final class OwnerThread: Sendable {
                 box.isAsleep = box.work.isEmpty
                 return box.isAsleep
             }
-            turns.waitForFiles(mayWait: mayWait)
+            turns.waitForFiles(mayWait: mayWait && !turns.isOver)
             mailbox.withLock { $0.isAsleep = false }
         }
         // What was posted in the last moment still runs, so that nobody waits for ever; after that posts are refused.

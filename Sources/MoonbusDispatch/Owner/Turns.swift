@@ -7,6 +7,8 @@ internal import MoonbusEvents
 /// `@unchecked Sendable`: confined to the owner thread, except for `endHooks`, which may also be filled before the thread starts.
 final class Turns: @unchecked Sendable {
     var isOver = false
+    /// True when something has run since the last end of a turn.
+    var hasWorked = false
     var endHooks: [() -> Void] = []
     private let clock: any WallClock
     private let keepsItsOwnTime: Bool
@@ -45,21 +47,26 @@ final class Turns: @unchecked Sendable {
     func runDueTimers() {
         guard timers.next() != nil else { return }
         let now = clock.monotonic().wholeNanoseconds
-        while let fire = timers.popDue(now) { fire() }
+        while let fire = timers.popDue(now) {
+            fire()
+            hasWorked = true
+        }
     }
 
     func nextDeadline() -> Duration? {
         timers.next().map { .nanoseconds($0) }
     }
 
-    /// True when no timer is due.
+    /// True when nothing is left of what was posted before, and no timer is due.
     func isQuiet() -> Bool {
+        if hasWorked { return false }
         guard let deadline = timers.next() else { return true }
         return deadline > clock.monotonic().wholeNanoseconds
     }
 
     func runEndHooks() {
         for hook in endHooks { hook() }
+        hasWorked = false
     }
 
     // MARK: File descriptors

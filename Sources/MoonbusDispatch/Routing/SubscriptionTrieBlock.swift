@@ -7,7 +7,7 @@ enum TrieBlock {
     /// Allocates uninitialized elements, 64-byte aligned; `deallocate()` frees them.
     ///
     /// Large blocks ask for huge pages: a table of megabytes that is read at random places otherwise spends more time on
-    /// translating addresses than on reading (cold matching at 100,000 subscriptions: 2.4 → 5 million a second).
+    /// translating addresses than on reading (types that do not repeat, 100,000 subscriptions: 4.8 → 6 million a second).
     static func allocate<Element: BitwiseCopyable>(_ count: Int, of _: Element.Type = Element.self) -> UnsafeMutablePointer<Element> {
         let size = max(64, count * MemoryLayout<Element>.stride)
         let isLarge = size >= hugePageSize

@@ -82,3 +82,22 @@ struct TypeToken: BitwiseCopyable, Equatable {
         return hash | 1 << 63
     }
 }
+
+/// The texts of tokens that do not fit a ``TypeToken``; rare, so a dictionary will do.
+struct TokenPool: ~Copyable {
+    private var texts: [UInt32: [UInt8]] = [:]
+
+    var memoryBytes: Int { texts.values.reduce(texts.capacity * 16) { $0 + 32 + $1.capacity } }
+
+    mutating func add(_ node: UInt32, _ text: UnsafeRawBufferPointer) {
+        texts[node] = Array(text)
+    }
+
+    mutating func remove(_ node: UInt32) {
+        texts[node] = nil
+    }
+
+    func equal(_ node: UInt32, _ text: UnsafeRawBufferPointer) -> Bool {
+        texts[node]?.elementsEqual(text) ?? false
+    }
+}

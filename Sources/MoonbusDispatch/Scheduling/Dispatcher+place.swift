@@ -17,26 +17,27 @@ extension Dispatcher {
         if generation != router.generation { match(events, into: &matches) }
         var duplicates = 0
         var next = 0
+        var last = lastPosition
+        let hasTaps = !taps.isEmpty
         for index in events.indices {
             let place = recorded[index]
             let first = next
             while next < matches.count, matches[next].event == index {
-                if !place.isDuplicate, let queue = queues[Int(matches[next].queue)] {
-                    enqueue(events[index], position: place.position, in: queue, ask: ask, askIndex: index)
-                }
+                if !place.isDuplicate { enqueue(events[index], position: place.position, in: matches[next].queue, ask: ask, askIndex: index) }
                 next += 1
             }
             if place.isDuplicate {
                 duplicates += 1
                 continue
             }
-            lastPosition = place.position
+            last = place.position
             if first == next {
                 counts.unmatched &+= 1
                 unmatched.note(events[index], typesMax: configuration.unmatchedTypesMax)
             }
-            if !taps.isEmpty { show(events[index]) }
+            if hasTaps { show(events[index]) }
         }
+        lastPosition = last
         counts.recorded &+= UInt64(events.count - duplicates)
         counts.duplicates &+= UInt64(duplicates)
         recordedSinceTrim += events.count
@@ -44,16 +45,17 @@ extension Dispatcher {
     }
 
     @inline(__always)
-    private func enqueue(_ event: Event, position: UInt64, in queue: SubscriptionQueue, ask: Ask?, askIndex: Int) {
+    private func enqueue(_ event: Event, position: UInt64, in queue: UInt32, ask: Ask?, askIndex: Int) {
+        let flow = flows[queue]
         let slot = owed.take()
         let entry = owed[slot]
         entry.pointee.event = event
         entry.pointee.position = position
-        entry.pointee.after = queue.last
-        entry.pointee.queue = queue.index
+        entry.pointee.after = flow.pointee.last
+        entry.pointee.queue = queue
         entry.pointee.stage = .queued
-        queue.last = position
-        queue.count += 1
+        flow.pointee.last = position
+        flow.pointee.count += 1
         if let ask {
             let extra = Owed.Extra()
             extra.ask = ask
@@ -61,10 +63,10 @@ extension Dispatcher {
             entry.pointee.extra = extra
             ask.expect(askIndex)
         }
-        if queue.isPlain {
-            queue.waiting.append(slot)
-            ready(queue)
-        } else {
+        if flow.pointee.isPlain {
+            flow.pointee.waiting.append(slot)
+            if !flow.pointee.isReady { ready(queue) }
+        } else if let queue = queues[Int(queue)] {
             enqueueByPolicy(slot, queue)
         }
     }
@@ -83,10 +85,16 @@ extension Dispatcher {
 
     /// Gives a queue a turn at its endpoint, if it has something to take.
     @inline(__always)
-    func ready(_ queue: SubscriptionQueue) {
-        guard !queue.isReady, let entry = queue.endpoint, queue.isTakable else { return }
-        queue.isReady = true
-        entry.ready.append(queue.index)
+    func ready(_ index: UInt32) {
+        let flow = flows[index]
+        guard !flow.pointee.isReady, flow.pointee.isTakable, let entry = queues[Int(index)]?.endpoint else { return }
+        flow.pointee.isReady = true
+        entry.ready.append(index)
         endpoints.mark(entry)
+    }
+
+    @inline(__always)
+    func ready(_ queue: SubscriptionQueue) {
+        ready(queue.index)
     }
 }

@@ -20,11 +20,11 @@ extension Dispatcher {
         var deliveries: [Delivery] = []
         while deliveries.count < room, let index = entry.ready.popFirst() {
             guard let queue = queues[Int(index)] else { continue }
-            queue.isReady = false
+            queue.flow.pointee.isReady = false
             let taken = queue.take(upTo: min(Self.runMax, room - deliveries.count), turn, into: &deliveries)
             if taken > 0 { noteTaken(queue) }
-            if queue.isTakable {
-                queue.isReady = true
+            if queue.flow.pointee.isTakable {
+                queue.flow.pointee.isReady = true
                 entry.ready.append(index)
             }
         }
@@ -40,8 +40,8 @@ extension Dispatcher {
     private func noteTaken(_ queue: SubscriptionQueue) {
         armFlightLimit(queue)
         if queue.spec.policy.batch != nil {
-            if let timer = queue.batching.timer { owner.cancel(timer) }
-            queue.batching.timer = nil
+            if let timer = queue.batchTimer { owner.cancel(timer) }
+            queue.batchTimer = nil
             armBatch(queue)
         }
     }
@@ -54,8 +54,8 @@ extension Dispatcher {
 
     /// One timer for each queue: for its oldest flight. When it fires, that one has mostly ended, and it is set for the next.
     private func armFlightLimit(_ queue: SubscriptionQueue) {
-        guard queue.flightTimer == nil, queue.flightHead != .max, queue.timeoutNanoseconds != .max else { return }
-        let rest = owed[queue.flightHead].pointee.started + queue.timeoutNanoseconds - now()
+        guard queue.flightTimer == nil, queue.flow.pointee.flightHead != .max, queue.timeoutNanoseconds != .max else { return }
+        let rest = owed[queue.flow.pointee.flightHead].pointee.started + queue.timeoutNanoseconds - now()
         queue.flightTimer = owner.timer(after: .nanoseconds(max(0, rest))) { [unowned self] in
             queue.flightTimer = nil
             cancelOverdue(queue)
@@ -65,9 +65,10 @@ extension Dispatcher {
 
     private func cancelOverdue(_ queue: SubscriptionQueue) {
         let now = now()
-        while queue.flightHead != .max, owed[queue.flightHead].pointee.started + queue.timeoutNanoseconds <= now {
-            let slot = queue.flightHead
-            queue.removeFlight(slot, in: owed)
+        let flow = queue.flow
+        while flow.pointee.flightHead != .max, owed[flow.pointee.flightHead].pointee.started + queue.timeoutNanoseconds <= now {
+            let slot = flow.pointee.flightHead
+            flow.removeFlight(slot, in: owed)
             let limit = DurationText.format(queue.spec.policy.timeout)
             cancel(slot, reason: "ran longer than its wall-clock limit of \(limit)")
         }
@@ -81,20 +82,37 @@ extension Dispatcher {
 
     // MARK: Coming back from an endpoint
 
+    /// How many deliveries came back from one endpoint, one after the other.
+    struct Landings {
+        var endpoint = UInt32.max
+        var count = 0
+    }
+
     /// Takes a delivery back from its endpoint: its outcome is known now.
     ///
+    /// - Parameter landings: counted here, and booked when another endpoint's turn comes; the caller books the last ones.
     /// - Returns: its slot; nil for an id that is unknown, or not at an endpoint any more.
     @inline(__always)
-    func land(_ id: UInt64) -> UInt32? {
-        guard let slot = owed.find(id), owed[slot].pointee.stage == .flying, let queue = queues[Int(owed[slot].pointee.queue)] else { return nil }
-        queue.removeFlight(slot, in: owed)
+    func land(_ id: UInt64, _ landings: inout Landings) -> UInt32? {
+        guard let slot = owed.find(id), owed[slot].pointee.stage == .flying else { return nil }
+        flows[owed[slot].pointee.queue].removeFlight(slot, in: owed)
         owed[slot].pointee.stage = .settling
-        let entry = endpoints[owed[slot].pointee.endpoint]
-        entry.inFlight -= 1
-        flying -= 1
+        if owed[slot].pointee.endpoint != landings.endpoint {
+            book(landings)
+            landings = Landings(endpoint: owed[slot].pointee.endpoint)
+        }
+        landings.count += 1
+        return slot
+    }
+
+    /// Gives an endpoint the room of what has landed.
+    func book(_ landings: Landings) {
+        guard landings.count > 0 else { return }
+        let entry = endpoints[landings.endpoint]
+        entry.inFlight -= landings.count
+        flying -= landings.count
         endpoints.mark(entry)
         if entry.isIdle { noteIdle(entry) }
-        return slot
     }
 
     /// Forgets an idle endpoint at the end of the turn, if it is idle then.
@@ -120,9 +138,11 @@ extension Dispatcher {
     func reclaim(_ endpoint: any HandlerEndpoint) {
         guard let entry = endpoints.find(endpoint) else { return }
         // All slots are looked at: flights past their wall-clock limit are not in a queue's list any more. It happens when a lane dies.
+        var landings = Landings()
         for slot in owed.slots(where: { $0.stage == .flying && $0.endpoint == entry.index }) {
-            if let slot = land(owed.id(of: slot)) { requeue(slot, countsAsAttempt: false) }
+            if let slot = land(owed.id(of: slot), &landings) { requeue(slot, countsAsAttempt: false) }
         }
+        book(landings)
     }
 
     func inFlight(_ endpoint: any HandlerEndpoint) -> Int {

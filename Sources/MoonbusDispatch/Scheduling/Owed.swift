@@ -113,9 +113,20 @@ final class OwedTable {
     @inline(__always)
     func free(_ slot: UInt32) {
         let owed = self[slot]
-        let generation = owed.pointee.generation &+ 1
-        owed.pointee = Owed()
-        owed.pointee.generation = max(1, generation)
+        // Field by field, and only what `take` relies on: writing all of it again would be the dearest part of a delivery's end.
+        owed.pointee.event = nil
+        if owed.pointee.extra != nil { owed.pointee.extra = nil }
+        owed.pointee.position = 0
+        owed.pointee.after = 0
+        owed.pointee.key = 0
+        owed.pointee.generation = max(1, owed.pointee.generation &+ 1)
+        owed.pointee.flightPrevious = .max
+        owed.pointee.flightNext = .max
+        owed.pointee.attempt = 0
+        owed.pointee.stage = .free
+        owed.pointee.holdsKey = false
+        owed.pointee.isStray = false
+        owed.pointee.isResult = false
         owed.pointee.next = freeHead
         freeHead = slot
     }

@@ -1,17 +1,3 @@
-/// State of a batch policy: whether the first event has waited long enough.
-struct Batching {
-    /// True once the time of the first waiting event is over.
-    var isOver = false
-    var timer: OwnerTimer?
-
-    /// True when what waits may go as a batch.
-    @inline(__always)
-    func isDue(_ policy: BatchPolicy?, _ waiting: Int) -> Bool {
-        guard let policy else { return true }
-        return isOver || waiting >= policy.count
-    }
-}
-
 /// State of a debounce policy: the last event of each key that has not been quiet for long enough.
 struct Debouncing {
     struct Pending {

@@ -14,31 +14,45 @@ extension SubscriptionQueue {
         let endpoint: UInt32
     }
 
-    /// True when there may be something to take.
-    @inline(__always)
-    var isTakable: Bool {
-        phase == .serving && inFlight < concurrency && (!urgent.isEmpty || (!waiting.isEmpty && batching.isDue(spec.policy.batch, waiting.count)))
-    }
-
     /// Moves up to `limit` deliveries from the queue to `deliveries`, in order. Those whose key is taken step aside and let the next pass.
     ///
     /// - Returns: how many were taken.
     func take(upTo limit: Int, _ turn: Turn, into deliveries: inout [Delivery]) -> Int {
         var taken = 0
-        while taken < limit, isTakable {
+        let run = Run(self)
+        while taken < limit, flow.pointee.isTakable {
             let slot: UInt32
-            if let first = urgent.popFirst() {
+            if let first = flow.pointee.urgent.popFirst() {
                 slot = first
             } else if let batch = spec.policy.batch {
                 slot = takeBatch(batch, turn)
             } else {
-                slot = waiting.removeFirst()
-                if isKeyed, !takeKey(slot, turn) { continue }
+                slot = flow.pointee.waiting.removeFirst()
+                if flow.pointee.isKeyed, !takeKey(slot, turn) { continue }
             }
-            launch(slot, turn, into: &deliveries)
+            launch(slot, turn, run, into: &deliveries)
             taken += 1
         }
         return taken
+    }
+
+    /// What all deliveries of a run share, read once.
+    private struct Run {
+        let identityKey: (UInt64, UInt64)
+        let cpuMicroseconds: UInt32
+        let handler: Int32
+        let resultHandler: Int32
+        let argument: SubscriptionSpec.Argument
+        let isBatched: Bool
+
+        init(_ queue: SubscriptionQueue) {
+            identityKey = queue.identityKey
+            cpuMicroseconds = queue.cpuMicroseconds
+            handler = queue.spec.handler
+            resultHandler = queue.spec.resultHandler ?? queue.spec.handler
+            argument = queue.spec.argument
+            isBatched = queue.spec.policy.batch != nil
+        }
     }
 
     /// True when the delivery may go as far as its key is concerned.
@@ -46,28 +60,30 @@ extension SubscriptionQueue {
     private func takeKey(_ slot: UInt32, _ turn: Turn) -> Bool {
         let owed = turn.owed[slot]
         guard let event = owed.pointee.event else { return true }
+        // Most events have no key, which is told by one load.
+        if !event.mayHaveKey, spec.policy.key == .default { return true }
         let key = spec.policy.key.hash(of: event, turn.hash)
         guard key != 0 else { return true }
         owed.pointee.key = key
-        guard keys.take(key, for: slot, in: turn.owed) else { return false }
+        guard flow.pointee.keys.take(key, for: slot, in: turn.owed) else { return false }
         owed.pointee.holdsKey = true
         return true
     }
 
     private func takeBatch(_ policy: BatchPolicy, _ turn: Turn) -> UInt32 {
-        let leader = waiting.removeFirst()
+        let leader = flow.pointee.waiting.removeFirst()
         let extra = turn.owed[leader].pointee.extra ?? Owed.Extra()
         turn.owed[leader].pointee.extra = extra
-        while extra.members.count + 1 < policy.count, let member = waiting.popFirst() {
+        while extra.members.count + 1 < policy.count, let member = flow.pointee.waiting.popFirst() {
             turn.owed[member].pointee.stage = .held
             extra.members.append(member)
         }
-        batching.isOver = false
+        flow.pointee.isBatchOver = false
         return leader
     }
 
     @inline(__always)
-    private func launch(_ slot: UInt32, _ turn: Turn, into deliveries: inout [Delivery]) {
+    private func launch(_ slot: UInt32, _ turn: Turn, _ run: Run, into deliveries: inout [Delivery]) {
         let owed = turn.owed[slot]
         guard let event = owed.pointee.event else { return }
         turn.owed.rename(slot)
@@ -75,29 +91,27 @@ extension SubscriptionQueue {
         owed.pointee.attempt &+= 1
         owed.pointee.started = turn.started
         owed.pointee.endpoint = turn.endpoint
-        addFlight(slot, in: turn.owed)
-        inFlight += 1
+        flow.addFlight(slot, in: turn.owed)
+        flow.pointee.inFlight += 1
         let isResult = owed.pointee.isResult
         deliveries.append(
             Delivery(
-                id: turn.owed.id(of: slot), content: content(of: owed, event, turn), subscriptionKey: identityKey, now: turn.now,
-                seed: seed(of: owed, event), cpuMicroseconds: cpuMicroseconds,
-                handler: isResult ? spec.resultHandler ?? spec.handler : spec.handler, attempt: owed.pointee.attempt,
-                argument: isResult ? .data : spec.argument))
+                id: turn.owed.id(of: slot),
+                content: run.isBatched && !isResult ? .several(batch(owed, event, turn)) : .one(event),
+                subscriptionKey: run.identityKey, now: turn.now, seed: Self.seed(of: owed, event, run.identityKey.0),
+                cpuMicroseconds: run.cpuMicroseconds, handler: isResult ? run.resultHandler : run.handler,
+                attempt: owed.pointee.attempt, argument: isResult ? .data : run.argument))
     }
 
-    @inline(__always)
-    private func content(of owed: UnsafeMutablePointer<Owed>, _ event: Event, _ turn: Turn) -> Delivery.Content {
-        guard spec.policy.batch != nil, !owed.pointee.isResult else { return .one(event) }
-        let members = owed.pointee.extra?.members ?? []
-        return .several([event] + members.compactMap { turn.owed[$0].pointee.event })
+    private func batch(_ owed: UnsafeMutablePointer<Owed>, _ event: Event, _ turn: Turn) -> [Event] {
+        [event] + (owed.pointee.extra?.members ?? []).compactMap { turn.owed[$0].pointee.event }
     }
 
     /// The same for the same attempt of the same delivery, different for all others.
     @inline(__always)
-    private func seed(of owed: UnsafeMutablePointer<Owed>, _ event: Event) -> UInt64 {
+    private static func seed(of owed: UnsafeMutablePointer<Owed>, _ event: Event, _ key: UInt64) -> UInt64 {
         let place = owed.pointee.position == 0 ? UInt64(bitPattern: event.time.microseconds) : owed.pointee.position
-        var mixed = (place ^ identityKey.0) &+ UInt64(owed.pointee.attempt) &* 0x9E37_79B9_7F4A_7C15
+        var mixed = (place ^ key) &+ UInt64(owed.pointee.attempt) &* 0x9E37_79B9_7F4A_7C15
         // Origin: the finalizer of SplitMix64.
         mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
         mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
@@ -112,8 +126,7 @@ extension OrderingKey {
         switch self {
         case .none: return 0
         case .default:
-            // Subject and partition key sizes side by side: both 0 is the common case, and one load.
-            guard event.withUnsafeRecord({ $0.loadUnaligned(fromByteOffset: 20, as: UInt32.self) }) != 0 else { return 0 }
+            guard event.mayHaveKey else { return 0 }
             return event.withUnsafeOrderingKey { Self.word($0, hash) }
         case .type: return event.withUnsafeType { Self.word($0, hash) }
         case .subject: return event.withUnsafeSubject { Self.word($0, hash) }
@@ -125,5 +138,13 @@ extension OrderingKey {
 
     private static func word(_ bytes: UnsafeRawBufferPointer, _ hash: ByteHash) -> UInt64 {
         bytes.isEmpty ? 0 : max(1, hash(bytes).place)
+    }
+}
+
+extension Event {
+    /// False when the event has neither subject nor partition key: their sizes lie side by side in the record (docs/frames.md).
+    @inline(__always)
+    fileprivate var mayHaveKey: Bool {
+        withUnsafeRecord { $0.loadUnaligned(fromByteOffset: 20, as: UInt32.self) } != 0
     }
 }

@@ -11,7 +11,7 @@ extension RetryPolicy {
 
 /// Draws the wait from its ceiling.
 package struct Jitter: Sendable {
-    let draw: @Sendable (Duration) -> Duration
+    package let draw: @Sendable (Duration) -> Duration
 
     /// A draw that a test decides.
     package init(_ draw: @escaping @Sendable (Duration) -> Duration) {

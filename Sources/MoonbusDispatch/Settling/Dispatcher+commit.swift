@@ -33,6 +33,7 @@ extension Dispatcher {
         batch.isAnswered = true
         if settleTrouble.clear() { logger.notice("settling works again") }
         for index in batch.endings.indices {
+            if batch.endings[index].kind == .done, batch.endings[index].detail == nil, endPlainly(batch.endings[index].slot) { continue }
             let ending = batch.endings[index]
             switch answers[index] {
             case .committed(let recorded):
@@ -78,6 +79,26 @@ extension Dispatcher {
 
     // MARK: Endings
 
+    /// The end of most deliveries: done, and nobody waits for their result, their room or their clock.
+    ///
+    /// - Returns: false if there is more to it; nothing has happened then.
+    @inline(__always)
+    private func endPlainly(_ slot: UInt32) -> Bool {
+        let entry = owed[slot]
+        let flow = flows[entry.pointee.queue]
+        guard entry.pointee.extra == nil, flow.pointee.isServing, !flow.pointee.hasEmitters, !flow.pointee.hasClockwork
+        else { return false }
+        flow.pointee.inFlight -= 1
+        flow.pointee.count -= 1
+        flow.pointee.doneCount &+= 1
+        plainEnds &+= 1
+        let queue = entry.pointee.queue
+        if entry.pointee.holdsKey { passKey(of: slot, flow) }
+        owed.free(slot)
+        ready(queue)
+        return true
+    }
+
     /// Does what follows from an answered settlement.
     func conclude(_ ending: SettlingBatch.Ending) {
         let slot = ending.slot
@@ -87,7 +108,7 @@ extension Dispatcher {
         case .retry: return waitForRetry(slot, queue, ending.detail)
         case .done:
             counts.settled &+= 1
-            queue.doneCount &+= 1
+            queue.flow.pointee.doneCount &+= 1
         case .shed:
             counts.shed &+= 1
             queue.shedCount &+= 1
@@ -109,7 +130,7 @@ extension Dispatcher {
             queue.count -= extra.members.count
             tellAsk(slot, queue, kind, detail, attempts: Int(owed[slot].pointee.attempt))
         }
-        if owed[slot].pointee.holdsKey { passKey(of: slot, queue) }
+        if owed[slot].pointee.holdsKey { passKey(of: slot, queue.flow) }
         owed.free(slot)
         queue.count -= 1
         if !queue.emitters.isEmpty { roomy.append(queue) }
@@ -117,11 +138,13 @@ extension Dispatcher {
         if queue.phase == .retired { freeIfIdle(queue) }
     }
 
-    func passKey(of slot: UInt32, _ queue: SubscriptionQueue) {
+    /// Gives the key of an ended delivery to the next in line.
+    @inline(__always)
+    private func passKey(of slot: UInt32, _ flow: UnsafeMutablePointer<Flow>) {
         owed[slot].pointee.holdsKey = false
-        guard let next = queue.keys.release(owed[slot].pointee.key, in: owed) else { return }
+        guard let next = flow.pointee.keys.release(owed[slot].pointee.key, in: owed) else { return }
         owed[next].pointee.holdsKey = true
-        queue.urgent.append(next)
+        flow.pointee.urgent.append(next)
     }
 
     private func tellAsk(

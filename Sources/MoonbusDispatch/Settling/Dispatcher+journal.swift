@@ -95,6 +95,7 @@ extension Dispatcher {
 
     func statistics() -> BusStatistics {
         var statistics = counts
+        statistics.settled &+= plainEnds
         statistics.refused &+= intake.refusedCount
         statistics.unmatchedTypes = unmatched.table
         statistics.delayed = delays.count
@@ -102,7 +103,7 @@ extension Dispatcher {
         statistics.subscriptions = names.values.sorted { $0.order < $1.order }.map { queue in
             BusStatistics.Subscription(
                 name: queue.name, plugin: queue.spec.plugin, queued: queue.count - queue.inFlight, inFlight: queue.inFlight,
-                done: queue.doneCount, retried: queue.retriedCount, dead: queue.deadCount, shed: queue.shedCount)
+                done: queue.flow.pointee.doneCount, retried: queue.retriedCount, dead: queue.deadCount, shed: queue.shedCount)
         }
         return statistics
     }

@@ -6,9 +6,12 @@ extension Dispatcher {
     /// Takes outcomes of any kind.
     func settle(_ outcomes: [Outcome]) {
         let batch = takeBatch()
+        var landings = Landings()
         for outcome in outcomes {
-            guard let slot = land(outcome.delivery) else { continue }
+            guard let slot = land(outcome.delivery, &landings) else { continue }
             switch outcome.verdict {
+            case .done(nil) where outcome.effects.isEmpty && !flows[owed[slot].pointee.queue].pointee.hasClockwork:
+                add(slot, .done, .done, to: batch)
             case .done(let result): settleDone(slot, result, outcome.effects, batch)
             case .failed(let fault): settleFailed(slot, fault, batch)
             case .rejected(let reason): settleDead(slot, Fault(.rejected, reason), batch)
@@ -16,20 +19,24 @@ extension Dispatcher {
             case .interrupted: requeue(slot, countsAsAttempt: false)
             }
         }
+        book(landings)
         commit(batch)
     }
 
     /// Takes deliveries whose handlers returned nothing and want nothing.
     func settle(done ids: [UInt64]) {
         let batch = takeBatch()
+        batch.reserve(ids.count)
+        var landings = Landings()
         for id in ids {
-            guard let slot = land(id) else { continue }
-            if queues[Int(owed[slot].pointee.queue)]?.clockwork == nil {
-                add(slot, .done, .done, to: batch)
-            } else {
+            guard let slot = land(id, &landings) else { continue }
+            if flows[owed[slot].pointee.queue].pointee.hasClockwork {
                 settleDone(slot, nil, [], batch)
+            } else {
+                add(slot, .done, .done, to: batch)
             }
         }
+        book(landings)
         commit(batch)
     }
 
@@ -177,7 +184,7 @@ extension Dispatcher {
         to batch: SettlingBatch
     ) {
         let entry = owed[slot]
-        guard let queue = queues[Int(entry.pointee.queue)], let number = queue.number else { return }
+        let number = flows[entry.pointee.queue].pointee.number
         batch.settlements.append(Settlement(number, coverage(of: slot, kind), transition, commit: commit))
         batch.endings.append(SettlingBatch.Ending(slot: slot, kind: kind, detail: detail))
     }

@@ -38,6 +38,11 @@ final class SettlingBatch: @unchecked Sendable {
     var endings = ContiguousArray<Ending>()
     var isAnswered = false
 
+    func reserve(_ count: Int) {
+        settlements.reserveCapacity(count)
+        endings.reserveCapacity(count)
+    }
+
     func clear() {
         settlements.removeAll(keepingCapacity: true)
         endings.removeAll(keepingCapacity: true)

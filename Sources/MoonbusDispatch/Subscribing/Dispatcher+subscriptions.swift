@@ -65,7 +65,7 @@ extension Dispatcher {
     private func add(_ spec: SubscriptionSpec, _ entry: EndpointEntry) -> SubscriptionQueue {
         let index = freeQueues.popLast() ?? UInt32(queues.count)
         queueOrder += 1
-        let queue = SubscriptionQueue(index: index, order: queueOrder, spec: spec)
+        let queue = SubscriptionQueue(index: index, flow: flows.add(index), order: queueOrder, spec: spec)
         queue.joined = lastPosition
         if Int(index) == queues.count { queues.append(queue) } else { queues[Int(index)] = queue }
         names[spec.name] = queue
@@ -99,11 +99,11 @@ extension Dispatcher {
     private func serve(_ queue: SubscriptionQueue, by entry: EndpointEntry?) {
         if let old = queue.endpoint {
             if old === entry { return ready(queue) }
-            if queue.isReady { old.ready.removeAll { $0 == queue.index } }
+            if queue.flow.pointee.isReady { old.ready.removeAll { $0 == queue.index } }
             old.serving -= 1
             if old.isIdle { noteIdle(old) }
         }
-        queue.isReady = false
+        queue.flow.pointee.isReady = false
         queue.endpoint = entry
         entry?.serving += 1
         ready(queue)
@@ -121,11 +121,11 @@ extension Dispatcher {
         byPlugin[queue.spec.plugin]?.removeAll { $0 === queue }
         if byPlugin[queue.spec.plugin]?.isEmpty == true { byPlugin[queue.spec.plugin] = nil }
         queue.phase = .retired
-        queue.keys = KeyTable()
+        queue.flow.pointee.keys = KeyTable()
         queue.waiting.removeAll()
         queue.urgent.removeAll()
         queue.debouncing = Debouncing()
-        for timer in [queue.batching.timer, queue.flightTimer] { if let timer { owner.cancel(timer) } }
+        for timer in [queue.batchTimer, queue.flightTimer] { if let timer { owner.cancel(timer) } }
         let mine = owed.slots { $0.queue == queue.index && ($0.stage == .queued || $0.stage == .held || $0.stage == .retrying) }
         let members = Set(owed.slots { $0.queue == queue.index }.flatMap { owed[$0].pointee.extra?.members ?? [] })
         shed.removeAll { owed[$0].pointee.queue == queue.index }
@@ -144,8 +144,9 @@ extension Dispatcher {
     }
 
     func freeIfIdle(_ queue: SubscriptionQueue) {
-        guard queue.phase == .retired, queue.inFlight == 0, queues[Int(queue.index)] === queue else { return }
+        guard queue.phase == .retired, queue.inFlight == 0, queue.flow.pointee.reserved == 0, queues[Int(queue.index)] === queue else { return }
         queues[Int(queue.index)] = nil
+        flows.remove(queue.index)
         freeQueues.append(queue.index)
     }
 
@@ -258,7 +259,7 @@ extension Dispatcher {
         owed[slot].pointee.after = queue.last
         owed[slot].pointee.stage = .queued
         queue.last = owed[slot].pointee.position
-        if queue.isPlain { queue.waiting.append(slot) } else { enqueueByPolicy(slot, queue) }
+        if queue.flow.pointee.isPlain { queue.waiting.append(slot) } else { enqueueByPolicy(slot, queue) }
     }
 }
 

@@ -156,7 +156,7 @@ extension Dispatcher {
     /// Asks the endpoint to end a source's run.
     func cancelRuns(of queue: SubscriptionQueue, reason: String) {
         guard case .start = queue.spec.trigger else { return }
-        var slot = queue.flightHead
+        var slot = queue.flow.pointee.flightHead
         while slot != .max {
             let next = owed[slot].pointee.flightNext
             if runsForEver(slot, queue) { cancel(slot, reason: reason) }

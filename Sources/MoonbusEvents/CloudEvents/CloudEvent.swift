@@ -63,7 +63,8 @@ public enum CloudEvent {
         var draft = EventDraft()
         var reader = JSONReader(json)
         guard reader.take("{") else {
-            throw EventError(.badJSON, "an event is a JSON object with \"type\" and \"data\"; only as the body of POST /events/{type} any JSON is data")
+            throw EventError(
+                .badJSON, "an event is a JSON object with \"type\" and \"data\"; only as the body of POST /events/{type} any JSON is data")
         }
         if !reader.take("}") {
             repeat {

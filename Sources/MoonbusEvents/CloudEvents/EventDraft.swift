@@ -92,7 +92,8 @@ struct EventDraft: ~Copyable {
         }
         guard !fields.type.isEmpty else {
             let misspelt = extensionNames.first { Suggestion.nearest(to: $0, in: ["type"]) != nil }
-            throw EventError(.badAttribute, "type is missing\(misspelt.map { "; did you mean \"type\" by \"\($0)\"?" } ?? "; an event is routed by it")")
+            throw EventError(
+                .badAttribute, "type is missing\(misspelt.map { "; did you mean \"type\" by \"\($0)\"?" } ?? "; an event is routed by it")")
         }
         if extensionCount > 0 { extensions.append(raw: "}") }
         return try source.withUTF8Bytes { source throws(EventError) in
@@ -110,7 +111,8 @@ struct EventDraft: ~Copyable {
 
     private mutating func setExtension(_ name: String, _ value: JSONValue) throws(EventError) {
         if name == "data_base64" {
-            throw EventError(.badAttribute, "data_base64 is not supported: Moonbus carries JSON; put the base64 text into data, as a string")
+            throw EventError(
+                .badAttribute, "data_base64 is not supported: Moonbus carries JSON; put the base64 text into data, as a string")
         }
         try EventCheck.extensionName(name)
         if extensionNames.count < 100 { extensionNames.append(name) }
@@ -184,7 +186,8 @@ enum MediaType {
         let parts = text.split(separator: ";", omittingEmptySubsequences: false).map { trimmed($0.lowercased()) }
         let type = parts[0]
         guard type.hasSuffix("/json") || type.hasSuffix("+json") else {
-            throw EventError(.badAttribute, "data of type \(shown(type)) is not supported: Moonbus carries JSON; put the content into data, as a string")
+            throw EventError(
+                .badAttribute, "data of type \(shown(type)) is not supported: Moonbus carries JSON; put the content into data, as a string")
         }
         var hasOther = type != "application/json"
         for parameter in parts.dropFirst() where !parameter.isEmpty {

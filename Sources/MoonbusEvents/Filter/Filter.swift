@@ -31,7 +31,8 @@ public struct Filter: Sendable, CustomStringConvertible {
     ///   mean "numeric"?`
     public init(_ json: JSON) throws(EventError) {
         guard json.byteCount <= Filter.sizeMax, !json.isTooDeep else {
-            throw EventError(.badFilter, "a filter of \(json.byteCount) bytes; the limit is \(Filter.sizeMax), and \(JSONLimits.depthMax) levels")
+            throw EventError(
+                .badFilter, "a filter of \(json.byteCount) bytes; the limit is \(Filter.sizeMax), and \(JSONLimits.depthMax) levels")
         }
         self.json = json
         attributes = try FilterCompiler.compile(json.value)

@@ -165,7 +165,8 @@ struct FilterCompiler {
                 let name = object.keys.first ?? ""
                 throw refusal(
                     path,
-                    "\"anything-but\" takes values or one of \(Self.textOperators.joined(separator: ", "))\(Suggestion.hint(for: name, in: Self.textOperators))")
+                    "\"anything-but\" takes values or one of \(Self.textOperators.joined(separator: ", "))\(Suggestion.hint(for: name, in: Self.textOperators))"
+                )
             }
             guard case .array(let all) = inner else { return .not(values: [], texts: [try text(name, inner, at: path)]) }
             guard !all.isEmpty else { throw refusal(path, "\"anything-but\": an empty array excludes nothing") }

@@ -94,10 +94,11 @@ extension FilterObject {
             return fields.firstIndex { $0.key == decoded }
         }
         return fields.firstIndex { field in
-            field.key.count == key.count && field.key.withUnsafeBytes { left in
-                guard let first = left.baseAddress, let second = key.baseAddress else { return true }
-                return memcmp(first, second, key.count) == 0
-            }
+            field.key.count == key.count
+                && field.key.withUnsafeBytes { left in
+                    guard let first = left.baseAddress, let second = key.baseAddress else { return true }
+                    return memcmp(first, second, key.count) == 0
+                }
         }
     }
 }

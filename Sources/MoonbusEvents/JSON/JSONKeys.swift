@@ -36,7 +36,8 @@ struct JSONKeys: ~Copyable {
     /// - Returns: where the key starts if the object has it already and is small; larger ones are told by ``close(first:)``.
     @inline(__always)
     mutating func add(_ range: Range<Int>, isEscaped: Bool, first: Int) -> Int? {
-        var entry = Entry(start: UInt32(truncatingIfNeeded: range.lowerBound), size: UInt32(truncatingIfNeeded: range.count), fingerprint: 0)
+        var entry = Entry(
+            start: UInt32(truncatingIfNeeded: range.lowerBound), size: UInt32(truncatingIfNeeded: range.count), fingerprint: 0)
         if isEscaped { decode(range, into: &entry) }
         entry.fingerprint = fingerprint(of: entry)
         if count == capacity { grow() }

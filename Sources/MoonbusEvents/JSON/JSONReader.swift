@@ -233,7 +233,9 @@ extension JSONReader {
                     scalar = 0x10000 + (scalar & 0x3FF) << 10 + unit(at: index + 2) & 0x3FF
                     index += 6
                 }
-                if let scalar = Unicode.Scalar(scalar) { target.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter) }
+                if let scalar = Unicode.Scalar(scalar) {
+                    target.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
+                }
             default: target.append(letter)
             }
         }

@@ -21,6 +21,12 @@ struct MemoryStore {
     var delayedSize = 0
     var letters = LetterBox()
     var state = StateTable()
+    /// Ids of the events that are being recorded.
+    private var ids = ContiguousArray<ByteHash.Value>()
+    /// Keeps the compiler from leaving out ``RecentIDs/touch(_:)``.
+    private var touched: UInt32 = 0
+    /// The answer to a batch in which nothing went wrong.
+    var plain: [Settled] = []
     /// Nobody who is claimed is owed anything at or below this position, except what their own record says.
     var passed: UInt64 = 0
 
@@ -45,14 +51,17 @@ struct MemoryStore {
 
     /// Records events, for which there is room.
     ///
-    /// In two passes: the first looks up ids, whose places in memory are far apart, and the processor fetches many of them at once; a retain
-    /// between two of them would make it wait for each.
+    /// Pass by pass, because places of ids are far apart in memory: the processor fetches many at once only where nothing in between, like
+    /// a retain, makes it wait for each.
     mutating func record(_ events: [Event]) -> [Recorded] {
         guard !events.isEmpty else { return [] }
         recent.age(now: clock.now())
+        ids.removeAll(keepingCapacity: true)
+        for event in events { ids.append(hash.identity(of: event)) }
+        touched = recent.touch(ids)
         var next = log.next
-        let recorded = events.map { event -> Recorded in
-            if let first = recent.remember(hash.identity(of: event), at: next) { return Recorded(position: first, isDuplicate: true) }
+        let recorded = ids.map { id -> Recorded in
+            if let first = recent.remember(id, at: next) { return Recorded(position: first, isDuplicate: true) }
             next += 1
             return Recorded(position: next - 1)
         }

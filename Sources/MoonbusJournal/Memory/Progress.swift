@@ -13,7 +13,7 @@ package struct Progress: Sendable, Hashable {
 
     /// True when nothing is owed at this position.
     package func hasEnded(_ position: UInt64) -> Bool {
-        position <= floor || ended.contains { $0.after < position && position <= $0.through }
+        position <= floor || !ended.isEmpty && ended.contains { $0.after < position && position <= $0.through }
     }
 
     /// Notes that nothing is owed in a stretch any more. It may overlap what has ended.

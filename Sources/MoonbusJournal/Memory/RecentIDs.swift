@@ -26,6 +26,17 @@ struct RecentIDs {
         youngBorn = now
     }
 
+    /// Fetches the places of ids that are about to be remembered.
+    ///
+    /// A lookup ends in a branch that nobody can predict, so the next one would begin only when the memory has answered. Here nothing
+    /// depends on what is read, and the processor asks for many places at once. This halves the cost of recording an event.
+    ///
+    /// - Returns: a number without meaning, to be kept somewhere: otherwise the compiler would leave the reading out.
+    @inline(__always)
+    func touch(_ ids: ContiguousArray<ByteHash.Value>) -> UInt32 {
+        ids.reduce(0) { $0 ^ young.content(of: $1) ^ old.content(of: $1) }
+    }
+
     /// The position under which the id is remembered; if there is none, remembers it under `position` and returns nil.
     @inline(__always)
     mutating func remember(_ id: ByteHash.Value, at position: UInt64) -> UInt64? {
@@ -65,6 +76,12 @@ private struct IDTable {
     mutating func clear() {
         places = ContiguousArray(repeating: 0, count: count * 4 < places.count ? Self.placesMin : places.count)
         entries.removeAll(keepingCapacity: true)
+    }
+
+    /// What is at the id's first place.
+    @inline(__always)
+    func content(of id: ByteHash.Value) -> UInt32 {
+        places[Int(truncatingIfNeeded: id.place) & (places.count &- 1)]
     }
 
     @inline(__always)

@@ -33,7 +33,8 @@ struct EffectTranslation {
         case .emit(let type, let data, let options):
             let type = try valid { () throws(EventError) in try EventType(String(decoding: type, as: UTF8.self)) }
             guard version.manifest.permissions.permitsEmitting(type) else {
-                throw Fault(.denied, "plugin '\(version.plugin.name)' may not emit '\(type)': add it to emit under [permissions] in plugin.toml")
+                throw Fault(
+                    .denied, "plugin '\(version.plugin.name)' may not emit '\(type)': add it to emit under [permissions] in plugin.toml")
             }
             return .emit(type: type, data: data.isEmpty ? nil : try json(data), options: try self.options(options, type: type))
         case .read(let key, let version): return .read(key: try checked(key), version: version)
@@ -53,7 +54,9 @@ struct EffectTranslation {
     }
 
     private func checked(_ key: String) throws(Fault) -> String {
-        guard (1...Self.keySizeMax).contains(key.utf8.count) else { throw Fault(.error, "a key of \(key.utf8.count) bytes; it has 1 to 512") }
+        guard (1...Self.keySizeMax).contains(key.utf8.count) else {
+            throw Fault(.error, "a key of \(key.utf8.count) bytes; it has 1 to 512")
+        }
         return key
     }
 

@@ -1,69 +1,100 @@
 import MoonbusEvents
 
-/// Deliveries that a lane has and has not answered.
+/// Deliveries that a lane has and has not answered. State of the owner thread.
 ///
 /// On the wire a delivery has a number of ours: its slot here (from 1) in the low half, the slot's generation in the high half. A lane
-/// can therefore name no delivery but its own unanswered ones, and finding one costs an index. Slots are reused, last freed first.
-struct Flights {
+/// can therefore name no delivery but its own unanswered ones, and finding one costs an index. Slots are reused, last freed first; free
+/// ones form a list through `delivery`.
+///
+/// Memory of its own rather than an array: each delivery touches it three times, and an array in a class pays for that with checks.
+final class Flights {
     struct Flight {
-        /// The bus's id of the delivery.
+        /// The bus's id of the delivery; of a free slot: the next free slot + 1.
         var delivery: UInt64
-        /// The context that has it; nil while the slot is free.
-        var context: PluginContext?
+        /// The context that has it; nil while the slot is free. The lane's table of contexts keeps it alive: a context leaves that table only
+        /// after its flights are closed.
+        unowned(unsafe) var context: PluginContext?
         /// The delivery's event, for what the handler asks for meanwhile.
         var event: Event?
-        /// Whether it is the run of a source, which ends only when it is told to.
-        var isEndless: Bool
         /// The function that it calls, and which attempt it is.
         var handler: Int32
         var attempt: UInt16
         /// How many of its calls wait for their answer: with any, it holds no CPU.
         var callCount: UInt16 = 0
+        /// Whether it is the run of a source, which ends only when it is told to.
+        var isEndless: Bool
         var generation: UInt32 = 0
     }
 
-    private var slots: [Flight] = []
-    private var free: [UInt32] = []
-
+    private var slots: UnsafeMutablePointer<Flight>
+    private var capacity = 64
+    /// Slots that were ever used.
+    private var used = 0
+    /// The first free slot + 1; 0: none.
+    private var firstFree: UInt64 = 0
     /// How many are unanswered.
-    var count: Int { slots.count - free.count }
+    private(set) var count = 0
+
+    init() { slots = .allocate(capacity: capacity) }
+
+    deinit {
+        slots.deinitialize(count: used)
+        slots.deallocate()
+    }
 
     /// Takes a delivery in and numbers it. Numbers are never 0.
-    mutating func add(_ new: Flight) -> UInt64 {
-        var flight = new
-        guard let slot = free.popLast() else {
-            slots.append(flight)
-            return UInt64(slots.count)
+    @inline(__always)
+    func add(_ new: Flight) -> UInt64 {
+        count += 1
+        let slot: Int
+        if firstFree > 0 {
+            slot = Int(firstFree) - 1
+            firstFree = slots[slot].delivery
+            let generation = slots[slot].generation
+            slots[slot] = new
+            slots[slot].generation = generation
+        } else {
+            if used == capacity { grow() }
+            slot = used
+            used += 1
+            (slots + slot).initialize(to: new)
         }
-        flight.generation = slots[Int(slot)].generation
-        slots[Int(slot)] = flight
-        return UInt64(flight.generation) << 32 | UInt64(slot + 1)
+        return number(of: slot)
     }
 
-    /// The slot of a number; nil when the lane answered it already, or never had it.
-    func slot(of number: UInt64) -> Int? {
+    @inline(never)
+    private func grow() {
+        let larger = UnsafeMutablePointer<Flight>.allocate(capacity: 2 * capacity)
+        larger.moveInitialize(from: slots, count: used)
+        slots.deallocate()
+        slots = larger
+        capacity *= 2
+    }
+
+    /// The flight of a number, in place; nil when the lane answered it already, or never had it. Good until the next `add`.
+    @inline(__always)
+    func find(_ number: UInt64) -> UnsafeMutablePointer<Flight>? {
         let slot = Int(number & 0xFFFF_FFFF) - 1
-        guard slot >= 0, slot < slots.count, slots[slot].generation == UInt32(number >> 32), slots[slot].context != nil else { return nil }
-        return slot
+        guard slot >= 0, slot < used, slots[slot].generation == UInt32(number >> 32), slots[slot].context != nil else { return nil }
+        return slots + slot
     }
 
-    subscript(slot: Int) -> Flight {
-        get { slots[slot] }
-        _modify { yield &slots[slot] }
-    }
-
-    /// Frees a slot; its number means nothing from now on.
-    mutating func remove(slot: Int) {
-        slots[slot].context = nil
-        slots[slot].event = nil
-        slots[slot].generation &+= 1
-        free.append(UInt32(slot))
+    /// Frees the slot of a flight; its number means nothing from now on.
+    @inline(__always)
+    func remove(_ flight: UnsafeMutablePointer<Flight>) {
+        flight.pointee.context = nil
+        flight.pointee.event = nil
+        flight.pointee.generation &+= 1
+        flight.pointee.delivery = firstFree
+        firstFree = UInt64(flight - slots) + 1
+        count -= 1
     }
 
     /// The numbers of all that are unanswered and fit. Looks at every slot: for deaths and cancellations, not for the way of an event.
     func numbers(where fits: (Flight) -> Bool) -> [UInt64] {
-        slots.indices.compactMap { slot in
-            slots[slot].context != nil && fits(slots[slot]) ? UInt64(slots[slot].generation) << 32 | UInt64(slot + 1) : nil
-        }
+        (0..<used).compactMap { slot in slots[slot].context != nil && fits(slots[slot]) ? number(of: slot) : nil }
     }
+
+    @inline(__always)
+    private func number(of slot: Int) -> UInt64 { UInt64(slots[slot].generation) << 32 | UInt64(slot + 1) }
 }

@@ -43,7 +43,8 @@ struct LaneFault {
             }
         let path = file ?? "main.lua"
         return PluginError(
-            code, plugin: version.plugin.name, file: version.source.shownPath(of: path), line: line, message: placeless(message, file: path),
+            code, plugin: version.plugin.name, file: version.source.shownPath(of: path), line: line,
+            message: placeless(message, file: path),
             source: version.source.text(of: path))
     }
 

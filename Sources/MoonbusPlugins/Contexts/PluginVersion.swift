@@ -25,8 +25,6 @@ final class PluginVersion: HandlerEndpoint {
     private(set) var pollers: Set<Int32> = []
     /// A successor serves; this one only finishes what it has.
     var isDraining = false
-    /// What deliveries read that may still meet a conflict.
-    var reads = SettledReads()
     /// The load that brings it in, until that is over.
     weak var load: PluginLoad?
 
@@ -52,14 +50,14 @@ final class PluginVersion: HandlerEndpoint {
 
     func deliver(_ deliveries: [Delivery]) {
         if contexts.count == 1 {
-            let only = contexts[0]
-            for delivery in deliveries { only.lane.send(delivery, to: only) }
-            return
+            return contexts[0].lane.send(deliveries, to: contexts[0])
         }
         for delivery in deliveries {
             // The freest one: the bus keeps keys in order, so any context may have any delivery.
-            guard let context = contexts.max(by: { $0.room < $1.room }) else { preconditionFailure("deliveries for a version without contexts") }
-            context.lane.send(delivery, to: context)
+            guard let context = contexts.max(by: { $0.room < $1.room }) else {
+                preconditionFailure("deliveries for a version without contexts")
+            }
+            context.lane.send(CollectionOfOne(delivery), to: context)
         }
     }
 

@@ -91,6 +91,7 @@ struct SubscriptionCompiler {
 
     private func error(_ code: PluginError.Code, _ line: Int?, _ message: String, hint: String? = nil) -> PluginError {
         PluginError(
-            code, plugin: version.plugin.name, file: main, line: line, message: message, source: version.source.text(of: "main.lua"), hint: hint)
+            code, plugin: version.plugin.name, file: main, line: line, message: message, source: version.source.text(of: "main.lua"),
+            hint: hint)
     }
 }

@@ -48,7 +48,8 @@ public struct SourceExcerpt: Sendable, Hashable {
             }
             result.append("\(paint.red(">")) \(paint.bold(gutter)) \(paint.dim("│")) \(text)")
             if let column, let indent = shownColumn(column, of: text) {
-                result.append("  \(String(repeating: " ", count: width)) \(paint.dim("│")) \(String(repeating: " ", count: indent))\(paint.red("^"))")
+                result.append(
+                    "  \(String(repeating: " ", count: width)) \(paint.dim("│")) \(String(repeating: " ", count: indent))\(paint.red("^"))")
             }
         }
         return result

@@ -13,7 +13,8 @@ extension PluginHost {
         case .ready: break
         case .outcomes(let outcomes): try take(outcomes, from: lane)
         case .loaded(let number, let isOK, let json): try loaded(number, isOK, json, on: lane)
-        case .call(let call, let delivery, let number, let json): take(LaneCall(number: call, delivery: delivery, context: number), json, from: lane)
+        case .call(let call, let delivery, let number, let json):
+            take(LaneCall(number: call, delivery: delivery, context: number), json, from: lane)
         case .log(let number, let json): log(json, of: lane.contexts[number])
         case .lost(_, let deliveries): lost(deliveries, on: lane)
         }
@@ -22,36 +23,63 @@ extension PluginHost {
     // MARK: Outcomes
 
     private func take(_ outcomes: OutcomeReader, from lane: Lane) throws(FrameError) {
-        var reader = outcomes
-        var settled: [Outcome] = []
-        settled.reserveCapacity(reader.count)
-        var drained: [PluginVersion] = []
-        while let record = try reader.next() {
-            // A delivery that was given up meanwhile has no slot any more: what still comes for it is ignored.
-            guard let slot = lane.flights.slot(of: record.delivery), let context = lane.flights[slot].context else { continue }
-            if record.status == .checkpoint {
-                checkpoint(record, slot: slot, of: context.version, on: lane)
-                continue
-            }
-            var (verdict, effects) = try verdict(of: record, context.version)
-            if case .done(let cursor?) = verdict, context.version.pollers.contains(lane.flights[slot].handler) {
-                effects.append(.cursor(cursor))
-                verdict = .done(nil)
-            }
-            let flight = lane.close(slot: slot)
-            settled.append(Outcome(delivery: flight.delivery, verdict, effects: effects))
-            let version = context.version
-            if !effects.isEmpty { remember(effects, of: flight, version) }
-            if version.isDraining, version.flightCount == 0, !drained.contains(where: { $0 === version }) { drained.append(version) }
-            if record.status == .timeout || record.status == .killed { hogged(version.plugin, record.status) }
+        var answers = Answers()
+        swap(&answers, &spareAnswers)
+        defer {
+            answers.removeAll()
+            swap(&answers, &spareAnswers)
         }
-        if !settled.isEmpty { bus.settle(settled) }
-        for version in drained { retire(version) }
+        // What was read before a bad record is settled all the same: its flights are closed.
+        let failure = read(outcomes, from: lane, into: &answers)
+        if !answers.done.isEmpty { bus.settle(done: answers.done) }
+        if !answers.others.isEmpty { bus.settle(answers.others) }
+        for version in answers.drained { retire(version) }
+        for (plugin, status) in answers.hogs { hogged(plugin, status) }
+        if phase == .stopping { finishStoppingIfIdle() }
+        if let failure { throw failure }
+    }
+
+    private func read(_ outcomes: OutcomeReader, from lane: Lane, into answers: inout Answers) -> FrameError? {
+        var reader = outcomes
+        do throws(FrameError) {
+            while let record = try reader.next() {
+                // A delivery that was given up meanwhile has no flight any more: what still comes for it is ignored.
+                guard let flight = lane.flights.find(record.delivery), let context = flight.pointee.context else { continue }
+                if record.status == .done, record.effects.isEmpty, record.detail.isEmpty {
+                    answers.done.append(lane.close(flight))
+                } else if record.status == .checkpoint {
+                    checkpoint(record, flight, of: context.version, on: lane)
+                    continue
+                } else {
+                    try take(record, flight, of: context.version, on: lane, into: &answers)
+                }
+                if context.flightCount == 0, context.version.isDraining { answers.noteDrained(context.version) }
+            }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func take(
+        _ record: OutcomeRecord, _ flight: UnsafeMutablePointer<Flights.Flight>, of version: PluginVersion, on lane: Lane,
+        into answers: inout Answers
+    ) throws(FrameError) {
+        var (verdict, effects) = try verdict(of: record, version)
+        if case .done(let cursor?) = verdict, version.pollers.contains(flight.pointee.handler) {
+            effects.append(.cursor(cursor))
+            verdict = .done(nil)
+        }
+        if !effects.isEmpty { remember(effects, of: flight.pointee, version) }
+        answers.others.append(Outcome(delivery: lane.close(flight), verdict, effects: effects))
+        if record.status == .timeout || record.status == .killed { answers.hogs.append((version.plugin, record.status)) }
     }
 
     private func remember(_ effects: [Effect], of flight: Flights.Flight, _ version: PluginVersion) {
         let keys = effects.compactMap { if case .read(let key, _) = $0 { key } else { nil } }
-        if !keys.isEmpty, let event = flight.event { version.reads.add(event, handler: flight.handler, attempt: flight.attempt, keys: keys) }
+        if !keys.isEmpty, let event = flight.event {
+            reads.add(event, of: version, handler: flight.handler, attempt: flight.attempt, keys: keys)
+        }
     }
 
     private func verdict(of record: OutcomeRecord, _ version: PluginVersion) throws(FrameError) -> (Outcome.Verdict, [Effect]) {
@@ -77,25 +105,26 @@ extension PluginHost {
     }
 
     /// Commits what a source that goes on running has staged. Effects that it may not have end it.
-    private func checkpoint(_ record: OutcomeRecord, slot: Int, of version: PluginVersion, on lane: Lane) {
+    private func checkpoint(
+        _ record: OutcomeRecord, _ flight: UnsafeMutablePointer<Flights.Flight>, of version: PluginVersion, on lane: Lane
+    ) {
+        let delivery = flight.pointee.delivery
         do throws(Fault) {
-            bus.checkpoint(lane.flights[slot].delivery, effects: try EffectTranslation(version: version).effects(record))
+            bus.checkpoint(delivery, effects: try EffectTranslation(version: version).effects(record))
         } catch {
-            let flight = lane.flights[slot]
-            lane.cancel(reason: error.message) { $0.delivery == flight.delivery }
-            _ = lane.close(slot: slot)
-            bus.settle([Outcome(delivery: flight.delivery, .failed(error))])
+            lane.cancel(reason: error.message) { $0.delivery == delivery }
+            _ = lane.close(flight)
+            bus.settle([Outcome(delivery: delivery, .failed(error))])
         }
     }
 
     /// A context was cut: what waited in it is due again. The lane makes the context again by itself.
     private func lost(_ deliveries: [UInt64], on lane: Lane) {
-        var settled: [Outcome] = []
-        for number in deliveries {
-            guard let slot = lane.flights.slot(of: number) else { continue }
-            settled.append(Outcome(delivery: lane.close(slot: slot).delivery, .interrupted))
+        let interrupted = deliveries.compactMap { number in
+            lane.flights.find(number).map { Outcome(delivery: lane.close($0), .interrupted) }
         }
-        if !settled.isEmpty { bus.settle(settled) }
+        if !interrupted.isEmpty { bus.settle(interrupted) }
+        if phase == .stopping { finishStoppingIfIdle() }
     }
 
     // MARK: Loaded
@@ -136,5 +165,26 @@ extension PluginHost {
         var text = line["text"]?.string ?? ""
         if let fields = line["fields"], fields.object?.isEmpty == false { text += " \(JSON(fields))" }
         tell(.log(level: line["level"]?.string ?? "info", text: text), about: plugin.name)
+    }
+}
+
+/// What one frame of outcomes comes to. Kept from frame to frame, for its memory.
+struct Answers {
+    /// Deliveries whose handlers returned nothing and want nothing: nearly all, as a rule.
+    var done: [UInt64] = []
+    var others: [Outcome] = []
+    var drained: [PluginVersion] = []
+    /// Plugins of which a handler ran up to its CPU limit.
+    var hogs: [(Plugin, OutcomeStatus)] = []
+
+    mutating func noteDrained(_ version: PluginVersion) {
+        if version.flightCount == 0, !drained.contains(where: { $0 === version }) { drained.append(version) }
+    }
+
+    mutating func removeAll() {
+        done.removeAll(keepingCapacity: true)
+        others.removeAll(keepingCapacity: true)
+        drained.removeAll()
+        hogs.removeAll()
     }
 }

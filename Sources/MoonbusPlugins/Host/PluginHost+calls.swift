@@ -31,13 +31,14 @@ extension PluginHost {
     private static let hopsMax = BusConfiguration().hopsMax
 
     func take(_ given: LaneCall, _ json: UnsafeRawBufferPointer, from lane: Lane) {
-        guard let slot = lane.flights.slot(of: given.delivery), let context = lane.flights[slot].context, context.number == given.context else {
+        guard let flight = lane.flights.find(given.delivery), let context = flight.pointee.context, context.number == given.context else {
             return  // given up meanwhile
         }
         var call = given
         call.lane = lane.number
-        lane.flights[slot].callCount += 1
-        if lane.flights[slot].callCount == 1 { context.waitingCount += 1 }
+        flight.pointee.callCount += 1
+        if flight.pointee.callCount == 1 { context.waitingCount += 1 }
+        let event = flight.pointee.event
         // It holds no CPU while it waits: others may have its place.
         if !context.version.isDraining { bus.endpointHasRoom(context.version) }
         guard let arguments = (try? JSON(validating: json, limits: JSONLimits(bytes: 4 << 20)))?.value else {
@@ -45,7 +46,7 @@ extension PluginHost {
         }
         switch arguments["name"]?.string {
         case "sleep": sleep(call, arguments)
-        case "request": request(call, arguments, of: lane.flights[slot].event, context.version)
+        case "request": request(call, arguments, of: event, context.version)
         case "kv.get": get(call, arguments, plugin: context.version.plugin.name)
         case "kv.scan": scan(call, arguments, plugin: context.version.plugin.name)
         case let name: answer(call, error: "the host knows no call '\(name ?? "")'")
@@ -80,9 +81,9 @@ extension PluginHost {
 
     /// The lane where the call's delivery still waits; takes the call out of the books.
     private func waiting(for call: LaneCall) -> Lane? {
-        guard let lane = lanes.first(where: { $0.number == call.lane }), let slot = lane.flights.slot(of: call.delivery) else { return nil }
-        lane.flights[slot].callCount -= 1
-        if lane.flights[slot].callCount == 0 { lane.flights[slot].context?.waitingCount -= 1 }
+        guard let lane = lanes.first(where: { $0.number == call.lane }), let flight = lane.flights.find(call.delivery) else { return nil }
+        flight.pointee.callCount -= 1
+        if flight.pointee.callCount == 0 { flight.pointee.context?.waitingCount -= 1 }
         return lane
     }
 
@@ -102,18 +103,21 @@ extension PluginHost {
             }
             let hops = (cause?.hops ?? 0) + 1
             guard hops <= Self.hopsMax else {
-                return answer(call, error: "loop: '\(type)' would be the \(hops)th event in a row that handlers caused; the limit is \(Self.hopsMax)")
+                return answer(
+                    call, error: "loop: '\(type)' would be the \(hops)th event in a row that handlers caused; the limit is \(Self.hopsMax)")
             }
             let trace = cause?.traceparent.flatMap { TraceContext($0) }?.child() ?? TraceContext()
             event = try Event(
-                type: type, data: arguments["data"].map { JSON($0) }, source: "/plugins/\(version.plugin.name)", subject: arguments["subject"]?.string,
+                type: type, data: arguments["data"].map { JSON($0) }, source: "/plugins/\(version.plugin.name)",
+                subject: arguments["subject"]?.string,
                 key: arguments["key"]?.string, traceparent: trace.description, causeid: cause?.id, hops: hops)
         } catch {
             return answer(call, error: error.message)
         }
         let timeout = arguments["timeout_us"]?.integer.map { Duration.microseconds(max(0, $0)) } ?? Self.timeoutDefault
         bus.submit(
-            [event], settled: { receipts in self.answerLater(call, Self.reply(receipts, to: event, within: timeout)) }, settledWithin: timeout,
+            [event], settled: { receipts in self.answerLater(call, Self.reply(receipts, to: event, within: timeout)) },
+            settledWithin: timeout,
             recorded: { result in
                 if case .failure(let error) = result { self.answerLater(call, .failure(CallError(message: error.description))) }
             })
@@ -130,11 +134,16 @@ extension PluginHost {
         guard let failed = receipt.results.first else {
             return .failure(CallError(message: "nobody is subscribed to '\(event.typeText)'"))
         }
-        return .failure(CallError(message: "'\(event.typeText)' was not answered: \(failed.subscription): \(failed.error?.message ?? failed.status.rawValue)"))
+        return .failure(
+            CallError(
+                message: "'\(event.typeText)' was not answered: \(failed.subscription): \(failed.error?.message ?? failed.status.rawValue)")
+        )
     }
 
     private func get(_ call: LaneCall, _ arguments: JSONValue, plugin: String) {
-        guard let key = arguments["key"]?.string, (1...512).contains(key.utf8.count) else { return answer(call, error: "bad_key: a key has 1 to 512 bytes") }
+        guard let key = arguments["key"]?.string, (1...512).contains(key.utf8.count) else {
+            return answer(call, error: "bad_key: a key has 1 to 512 bytes")
+        }
         bus.state(plugin: plugin, key: key) { result in
             switch result {
             case .success(let entry): self.answerLater(call, .success(entry.map(Self.json) ?? JSON(["version": 0])))
@@ -149,7 +158,8 @@ extension PluginHost {
             switch result {
             case .success(let entries):
                 guard entries.reduce(0, { $0 + $1.value.byteCount + $1.key.utf8.count }) <= Self.scanSizeMax else {
-                    return self.answerLater(call, .failure(CallError(message: "too_large: the values are more than 16 MiB; give a longer prefix or a limit")))
+                    return self.answerLater(
+                        call, .failure(CallError(message: "too_large: the values are more than 16 MiB; give a longer prefix or a limit")))
                 }
                 self.answerLater(call, .success(Self.json(entries)))
             case .failure(let error): self.answerLater(call, .failure(CallError(message: "\(error)")))

@@ -30,7 +30,9 @@ extension PluginHost {
             switch finding {
             case .plugin(let source)?: checks.append(await check(source))
             case .refused(let error)?: checks.append(PluginCheck(name: name, error: error))
-            case nil: checks.append(PluginCheck(name: name, error: PluginError(.unreadable, plugin: name, message: "its files change all the time")))
+            case nil:
+                checks.append(
+                    PluginCheck(name: name, error: PluginError(.unreadable, plugin: name, message: "its files change all the time")))
             case .absent?: break
             }
         }
@@ -40,7 +42,9 @@ extension PluginHost {
     private func check(_ source: PluginSource) async -> PluginCheck {
         await withCheckedContinuation { continuation in
             let isOpen = bus.owner.post {
-                guard self.phase == .running else { return continuation.resume(returning: PluginCheck(name: source.name, error: Self.stoppedError)) }
+                guard self.phase == .running else {
+                    return continuation.resume(returning: PluginCheck(name: source.name, error: Self.stoppedError))
+                }
                 self.check(source) { continuation.resume(returning: $0) }
             }
             if !isOpen { continuation.resume(returning: PluginCheck(name: source.name, error: Self.stoppedError)) }
@@ -51,10 +55,14 @@ extension PluginHost {
         let plugin = Plugin(name: source.name)  // a passing one: the plugin that serves under this name, if any, is not touched
         do throws(PluginError) {
             var manifest = Manifest()
-            if let text = source.manifest { manifest = try Manifest.parse(text, plugin: source.name, file: source.shownPath(of: "plugin.toml")) }
+            if let text = source.manifest {
+                manifest = try Manifest.parse(text, plugin: source.name, file: source.shownPath(of: "plugin.toml"))
+            }
             manifest.contexts = 1
             let version = PluginVersion(plugin: plugin, source: source, manifest: manifest)
-            let load = PluginLoad(request: LoadRequest(source: source, cause: .asked, began: monotonicNanoseconds()), version: version, isCheck: true) {
+            let load = PluginLoad(
+                request: LoadRequest(source: source, cause: .asked, began: monotonicNanoseconds()), version: version, isCheck: true
+            ) {
                 [unowned self] load, result in
                 plugin.loading = nil
                 if let deadline = load.deadline { bus.owner.cancel(deadline) }

@@ -17,30 +17,50 @@ extension PluginHost {
     public func load(_ name: String, source: String, manifest: String? = nil) async throws(PluginError) {
         guard PluginSource.isName(name) else {
             throw PluginError(
-                .badName, plugin: name, message: "'\(name)' can't be a plugin's name", hint: "names have 1 to 64 characters out of a-z, 0-9, '_' and '-'")
+                .badName, plugin: name, message: "'\(name)' can't be a plugin's name",
+                hint: "names have 1 to 64 characters out of a-z, 0-9, '_' and '-'")
         }
-        let files = PluginSource(name: name, isFolder: manifest != nil, files: [.init(path: "main.lua", bytes: Array(source.utf8))], manifest: manifest)
-        try await ask { plugin throws(PluginError) in
+        let files = PluginSource(
+            name: name, isFolder: manifest != nil, files: [.init(path: "main.lua", bytes: Array(source.utf8))], manifest: manifest)
+        try await ask(for: name) { plugin throws(PluginError) in
             plugin.latest = files
             return files
-        } of: { self.plugin(named: name) }
+        } of: {
+            self.plugin(named: name)
+        }
     }
 
     /// Loads a plugin again, from its files as they are now, and lifts a quarantine.
     ///
     /// - Throws: ``PluginError``: `.notFound`, or why it can't be loaded; the version before keeps serving then.
     public func reload(_ name: String) async throws(PluginError) {
-        try await ask { [folder] plugin throws(PluginError) in
-            switch folder?.read(name) {
-            case .plugin(let source)?:
+        // Read here and not on the owner thread, which has no time for disks.
+        var finding: PluginFolder.Finding?
+        if let folder {
+            repeat { finding = folder.read(name) } while finding == nil && !Task.isCancelled  // someone writes: it holds still in a moment
+        }
+        switch finding {
+        case .plugin(let source)?:
+            try await ask(for: name) { plugin throws(PluginError) in
                 plugin.latest = source
                 return source
-            case .refused(let error)?: throw error
-            case .absent?, nil:
+            } of: {
+                self.plugin(named: name)
+            }
+        case .refused(let error)?:
+            try await ask(for: name) { _ throws(PluginError) in
+                throw error
+            } of: {
+                self.plugin(named: name)
+            }
+        case .absent?, nil:
+            try await ask(for: name) { plugin throws(PluginError) in
                 guard let latest = plugin.latest else { throw Self.notFound(name) }
                 return latest
+            } of: {
+                self.plugins[name]
             }
-        } of: { self.plugins[name] }
+        }
     }
 
     /// Lets a plugin run that was disabled or quarantined.
@@ -80,18 +100,20 @@ extension PluginHost {
 
     /// Requests a load on the owner thread and waits for its end.
     private func ask(
-        _ source: @escaping @Sendable (Plugin) throws(PluginError) -> PluginSource, of plugin: @escaping @Sendable () -> Plugin?
+        for name: String, _ source: @escaping @Sendable (Plugin) throws(PluginError) -> PluginSource,
+        of plugin: @escaping @Sendable () -> Plugin?
     ) async throws(PluginError) {
         let began = monotonicNanoseconds()
         let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<Void, PluginError>, Never>) in
             let isOpen = bus.owner.post {
                 guard self.phase == .running else { return continuation.resume(returning: .failure(Self.stoppedError)) }
-                guard let plugin = plugin() else { return continuation.resume(returning: .failure(PluginError(.notFound, plugin: "", message: ""))) }
+                guard let plugin = plugin() else { return continuation.resume(returning: .failure(Self.notFound(name))) }
                 do throws(PluginError) {
                     let source = try source(plugin)
                     plugin.standing = .active
                     plugin.strikes.forgive()
-                    self.request(plugin, LoadRequest(source: source, cause: .asked, began: began, waiting: [{ continuation.resume(returning: $0) }]))
+                    self.request(
+                        plugin, LoadRequest(source: source, cause: .asked, began: began, waiting: [{ continuation.resume(returning: $0) }]))
                 } catch {
                     self.refuse(plugin, error, waiting: [{ continuation.resume(returning: $0) }])
                 }
@@ -114,7 +136,8 @@ extension PluginHost {
             case .active: .failed
             }
         let declared = serving?.declarations
-        let names = (declared?.subscriptions.map(\.name) ?? []) + (declared?.sources.map(\.name) ?? []) + (declared?.timers.map(\.name) ?? [])
+        let names =
+            (declared?.subscriptions.map(\.name) ?? []) + (declared?.sources.map(\.name) ?? []) + (declared?.timers.map(\.name) ?? [])
         return PluginStatus(
             name: plugin.name, state: state, version: plugin.versionCount, digest: serving?.source.digest ?? 0, since: plugin.since,
             lanes: Set(serving?.contexts.map(\.lane.number) ?? []).sorted(), subscriptions: names.map { "\(plugin.name).\($0)" },

@@ -68,7 +68,8 @@ extension PluginHost {
     func place(_ plugin: Plugin, count: Int) throws(PluginError) -> [Lane] {
         let home = plugin.isSecluded ? [try ownLane(of: plugin)] : lanes.filter { $0.resident == nil }
         guard !home.isEmpty else {
-            throw PluginError(.laneDied, plugin: plugin.name, message: "no lane is running", hint: "lanes are being started again; the plugin follows")
+            throw PluginError(
+                .laneDied, plugin: plugin.name, message: "no lane is running", hint: "lanes are being started again; the plugin follows")
         }
         var chosen: [Lane] = []
         for _ in 0..<count {
@@ -84,13 +85,16 @@ extension PluginHost {
     private func ownLane(of plugin: Plugin) throws(PluginError) -> Lane {
         if let own = lanes.first(where: { $0.resident == plugin.name }) { return own }
         let secluded = lanes.filter { $0.resident != nil }
-        if secluded.count >= Self.secludedLanesMax, let shared = secluded.min(by: { $0.contexts.count < $1.contexts.count }) { return shared }
+        if secluded.count >= Self.secludedLanesMax, let shared = secluded.min(by: { $0.contexts.count < $1.contexts.count }) {
+            return shared
+        }
         return try startLane(resident: plugin.name)
     }
 
     /// Ends lanes of their own that nobody needs any more.
     func endEmptyLanes() {
-        for lane in lanes where lane.resident != nil && lane.contexts.isEmpty && lane.flights.count == 0 && plugins[lane.resident ?? ""]?.loading == nil {
+        for lane in lanes
+        where lane.resident != nil && lane.contexts.isEmpty && lane.flights.count == 0 && plugins[lane.resident ?? ""]?.loading == nil {
             dismiss(lane)
         }
     }
@@ -119,7 +123,10 @@ extension PluginHost {
         let end = cause == .closed ? ended ?? cause : cause
         lanes.removeAll { $0 === lane }
         markedLanes.removeAll { $0 === lane }
-        guard phase == .running else { return settleLost(lane, end, culprit: nil) }
+        guard phase == .running else {
+            settleLost(lane, end, culprit: nil)
+            return finishStoppingIfIdle()
+        }
 
         let culprit = running.isRunning ? UInt32(exactly: running.context).flatMap { lane.contexts[$0] } : nil
         settleLost(lane, end, culprit: culprit.map { ($0, running.task) })
@@ -142,11 +149,10 @@ extension PluginHost {
     private func settleLost(_ lane: Lane, _ end: LaneEnd, culprit: (context: PluginContext, task: UInt64)?) {
         var outcomes: [Outcome] = []
         for number in lane.flights.numbers(where: { _ in true }) {
-            guard let slot = lane.flights.slot(of: number) else { continue }
-            let flight = lane.close(slot: slot)
-            let isCulprit = culprit.map { number == $0.task && flight.context === $0.context } ?? false
+            guard let flight = lane.flights.find(number) else { continue }
+            let isCulprit = culprit.map { number == $0.task && flight.pointee.context === $0.context } ?? false
             let verdict: Outcome.Verdict = isCulprit ? .failed(Fault(.killed, "\(end)")) : .interrupted
-            outcomes.append(Outcome(delivery: flight.delivery, verdict))
+            outcomes.append(Outcome(delivery: lane.close(flight), verdict))
         }
         if !outcomes.isEmpty { bus.settle(outcomes) }
     }

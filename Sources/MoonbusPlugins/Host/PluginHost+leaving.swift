@@ -29,10 +29,7 @@ extension PluginHost {
             let lane = context.lane
             context.phase = .leaving
             lane.send { $0.appendUnload(context: context.number) }
-            for number in lane.flights.numbers(where: { $0.context === context }) {
-                guard let slot = lane.flights.slot(of: number) else { continue }
-                interrupted.append(Outcome(delivery: lane.close(slot: slot).delivery, .interrupted))
-            }
+            interrupted += lane.giveUp { $0.context === context }.map { Outcome(delivery: $0, .interrupted) }
             lane.contexts[context.number] = nil
             version.remove(context)
         }
@@ -73,6 +70,7 @@ extension PluginHost {
         if let deadline = load.deadline { bus.owner.cancel(deadline) }
         load.abandon()
         plugin.loading = nil
+        loadCount -= 1
         release(load.version)
     }
 

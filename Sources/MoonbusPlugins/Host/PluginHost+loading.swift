@@ -50,8 +50,10 @@ extension PluginHost {
     private func begin(_ plugin: Plugin, _ request: LoadRequest) {
         do throws(PluginError) {
             let version = PluginVersion(plugin: plugin, source: request.source, manifest: try manifest(of: request.source, plugin))
-            let load = PluginLoad(request: request, version: version, isCheck: false) { [unowned self] load, result in finish(load, result) }
+            let load = PluginLoad(request: request, version: version, isCheck: false) { [unowned self] load, result in finish(load, result)
+            }
             plugin.loading = load
+            loadCount += 1
             try send(load)
         } catch {
             if let load = plugin.loading { return load.fail(error) }
@@ -97,6 +99,7 @@ extension PluginHost {
         let plugin = load.version.plugin
         if let deadline = load.deadline { bus.owner.cancel(deadline) }
         plugin.loading = nil
+        loadCount -= 1
         switch result {
         case .success(let specs): takeOver(load, specs)
         case .failure(let error): giveUp(load, error)
@@ -110,7 +113,9 @@ extension PluginHost {
         do throws(SubscribeError) {
             try bus.replace(plugin: plugin.name, specs: specs, endpoint: version)
         } catch {
-            return giveUp(load, PluginError(.badDeclaration, plugin: plugin.name, file: version.source.shownPath(of: "main.lua"), message: error.message))
+            return giveUp(
+                load,
+                PluginError(.badDeclaration, plugin: plugin.name, file: version.source.shownPath(of: "main.lua"), message: error.message))
         }
         let old = plugin.serving
         let isSameCode = old?.source == version.source
@@ -127,7 +132,9 @@ extension PluginHost {
         case .restart, .move: tell(.restarted(milliseconds: took), about: plugin.name)
         case .change, .asked:
             let kind: PluginNotice.Kind =
-                old == nil ? .loaded(version: version.number, milliseconds: took) : .reloaded(version: version.number, milliseconds: took, draining: draining)
+                old == nil
+                ? .loaded(version: version.number, milliseconds: took)
+                : .reloaded(version: version.number, milliseconds: took, draining: draining)
             tell(kind, about: plugin.name)
         }
         for waiting in load.request.waiting { waiting(.success(())) }
@@ -158,7 +165,7 @@ extension PluginHost {
             return begin(plugin, next)
         }
         endEmptyLanes()
-        guard !idleWaiters.isEmpty, plugins.values.allSatisfy({ $0.loading == nil }) else { return }
+        guard !idleWaiters.isEmpty, loadCount == 0 else { return }
         let waiters = idleWaiters
         idleWaiters = []
         for waiter in waiters { waiter() }
@@ -166,7 +173,7 @@ extension PluginHost {
 
     /// Calls back when no plugin is loading.
     func whenIdle(_ body: @escaping () -> Void) {
-        if plugins.values.allSatisfy({ $0.loading == nil }) { body() } else { idleWaiters.append(body) }
+        if loadCount == 0 { body() } else { idleWaiters.append(body) }
     }
 
     // MARK: Restarts
@@ -177,7 +184,8 @@ extension PluginHost {
         if let load = version.load, plugin.loading === load || load.isCheck {
             load.fail(
                 PluginError(
-                    .laneDied, plugin: plugin.name, file: version.source.shownPath(of: "main.lua"), message: "\(end) while the plugin was loaded"))
+                    .laneDied, plugin: plugin.name, file: version.source.shownPath(of: "main.lua"),
+                    message: "\(end) while the plugin was loaded"))
             return
         }
         guard case .active = plugin.standing, plugin.serving === version, plugin.loading == nil else { return }
@@ -189,7 +197,9 @@ extension PluginHost {
         plugin.failedRestartCount += 1
         let delay = min(.milliseconds(50) * (1 << min(plugin.failedRestartCount, 7)), .seconds(5))
         _ = bus.owner.timer(after: delay) { [weak self, weak plugin] in
-            guard let self, let plugin, phase == .running, plugins[plugin.name] === plugin, plugin.loading == nil, case .active = plugin.standing else { return }
+            guard let self, let plugin, phase == .running, plugins[plugin.name] === plugin, plugin.loading == nil,
+                case .active = plugin.standing
+            else { return }
             guard plugin.serving?.contexts.isEmpty ?? true else { return }
             request(plugin, LoadRequest(source: source, cause: .restart, began: monotonicNanoseconds()))
         }

@@ -41,20 +41,26 @@ extension PluginHost {
         let waiters = idleWaiters
         idleWaiters = []
         for waiter in waiters { waiter() }
-        waitForLanes(until: monotonicNanoseconds() + limit.nanoseconds, stopped)
+        whenStopped = stopped
+        _ = bus.owner.timer(after: limit) { [weak self] in self?.finishStopping() }
+        finishStoppingIfIdle()
     }
 
-    /// Looks every few milliseconds whether everything is answered: the one moment of a host's life when a turn of its own is simpler than a callback.
-    private func waitForLanes(until deadline: UInt64, _ stopped: @escaping () -> Void) {
-        let isDone = lanes.allSatisfy { $0.flights.count == 0 }
-        guard isDone || monotonicNanoseconds() >= deadline else {
-            _ = bus.owner.timer(after: .milliseconds(5)) { [self] in waitForLanes(until: deadline, stopped) }
-            return
+    /// Ends the lanes once the last delivery is answered.
+    func finishStoppingIfIdle() {
+        if phase == .stopping, lanes.allSatisfy({ $0.flights.count == 0 }) { finishStopping() }
+    }
+
+    private func finishStopping() {
+        guard phase == .stopping else { return }
+        phase = .stopped
+        for lane in lanes {
+            let late = lane.giveUp { _ in true }
+            if !late.isEmpty { bus.settle(late.map { Outcome(delivery: $0, .interrupted) }) }
         }
-        for plugin in plugins.values { if let serving = plugin.serving { release(serving) } }
         // Everything is answered or given up: a process can be killed, and a thread ends when its socket is closed.
         endAllLanes()
-        phase = .stopped
-        stopped()
+        whenStopped?()
+        whenStopped = nil
     }
 }

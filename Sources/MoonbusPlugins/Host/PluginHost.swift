@@ -43,6 +43,13 @@ public final class PluginHost: @unchecked Sendable {
     var lastContextNumber: UInt32 = 0
     /// Lanes in a row that ended before they were ready.
     var failedLaneCount = 0
+    /// What deliveries read that may still meet a conflict.
+    var reads = SettledReads()
+    var spareAnswers = Answers()
+    /// Loads that are under way.
+    var loadCount = 0
+    /// Who waits for the last delivery while the host stops.
+    var whenStopped: (() -> Void)?
     /// Who waits until no plugin is loading.
     var idleWaiters: [() -> Void] = []
     /// Thread lanes that were told to end; joined by `stop`.
@@ -67,7 +74,9 @@ public final class PluginHost: @unchecked Sendable {
     /// - Throws: ``PluginError`` `.unreadable` when there is no such folder or it can't be watched, `.laneDied` when no lane can be started,
     ///   `.stopped` when the bus is not running. The host is then stopped.
     public func start() async throws(PluginError) {
-        guard let begun = await bus.owner.perform({ Result { () throws(PluginError) in try self.begin() } }) else { throw Self.stoppedError }
+        guard let begun = await bus.owner.perform({ Result { () throws(PluginError) in try self.begin() } }) else {
+            throw Self.stoppedError
+        }
         try begun.get()
         guard let folder else { return }
         let watched = await withCheckedContinuation { (continuation: CheckedContinuation<Result<Void, PluginError>, Never>) in

@@ -15,7 +15,8 @@ final class PluginLoad {
     private(set) var isOver = false
 
     init(
-        request: LoadRequest, version: PluginVersion, isCheck: Bool, finish: @escaping (PluginLoad, Result<[SubscriptionSpec], PluginError>) -> Void
+        request: LoadRequest, version: PluginVersion, isCheck: Bool,
+        finish: @escaping (PluginLoad, Result<[SubscriptionSpec], PluginError>) -> Void
     ) {
         self.request = request
         self.version = version
@@ -34,7 +35,9 @@ final class PluginLoad {
                 PluginError(
                     .badDeclaration, plugin: version.plugin.name, file: version.source.shownPath(of: "main.lua"),
                     message: "the plugin declares something else each time it loads",
-                    hint: "contexts = \(version.manifest.contexts) needs declarations that don't depend on chance: use fixed names and ipairs"))
+                    hint:
+                        "contexts = \(version.manifest.contexts) needs declarations that don't depend on chance: use fixed names and ipairs"
+                ))
         }
         unanswered -= 1
         guard unanswered == 0 else { return }

@@ -48,7 +48,8 @@ public struct PluginNotice: Sendable, CustomStringConvertible {
         case .secluded(let reason): return "\(name) has a lane of its own now: \(reason)"
         case .quarantined(let error): return "\(name) quarantined: \(error.message)"
         case .restarted(let milliseconds): return "\(name) loaded again in \(rounded(milliseconds)) ms"
-        case .laneEnded(let lane, let reason, let plugins): return "lane \(lane) ended (\(reason)); loading again: \(plugins.joined(separator: ", "))"
+        case .laneEnded(let lane, let reason, let plugins):
+            return "lane \(lane) ended (\(reason)); loading again: \(plugins.joined(separator: ", "))"
         case .log(let level, let text): return "\(name) \(level): \(clean(text))"
         }
     }

@@ -28,7 +28,7 @@ final class Lane {
     let page: LanePage
     /// The plugin that has it alone; nil for a lane that plugins share.
     let resident: String?
-    var flights = Flights()
+    let flights = Flights()
     /// Contexts that are loading, serving or leaving, by number.
     var contexts: [UInt32: PluginContext] = [:]
     var watch = LaneWatch()
@@ -40,7 +40,7 @@ final class Lane {
     private let reader = FrameReader(limit: Lane.frameSizeMax)
     private let output = FrameBuffer(capacity: 128 << 10)
     private var builder = DeliverFrameBuilder()
-    private var events = FrameEvents()
+    private let events = FrameEvents()
     private var fileWatch: FileWatch?
     private var isMarked = false
 
@@ -65,42 +65,61 @@ final class Lane {
 
     // MARK: Sending
 
-    /// Puts a delivery into the frame of this turn.
-    func send(_ delivery: Delivery, to context: PluginContext) {
-        let version = context.version
-        if !version.reads.isEmpty, let keys = version.reads.take(delivery.event, handler: delivery.handler, attempt: delivery.attempt) {
+    /// Puts deliveries into the frame of this turn.
+    func send(_ deliveries: some Sequence<Delivery>, to context: PluginContext) {
+        if flights.count == 0 { watch.becameBusy() }
+        if !host.reads.isEmpty { forgetOldReads(of: deliveries, context) }
+        mark()
+        write(deliveries, context, &builder)
+    }
+
+    /// A delivery that was done and comes again has met a conflict: what the lane remembers of the keys that it read is out of date.
+    private func forgetOldReads(of deliveries: some Sequence<Delivery>, _ context: PluginContext) {
+        for delivery in deliveries {
+            let version = context.version
+            guard let keys = host.reads.take(delivery.event, of: version, handler: delivery.handler, attempt: delivery.attempt) else {
+                continue
+            }
             for key in keys { send { $0.appendForget(context: context.number, key: key) } }
         }
-        if !builder.isOpen {
-            builder.begin(in: output)
-            events.beginFrame()
-            mark()
+    }
+
+    private func write(_ deliveries: some Sequence<Delivery>, _ context: PluginContext, _ builder: inout DeliverFrameBuilder) {
+        let endless = context.version.endless
+        var count = 0
+        for delivery in deliveries {
+            if !builder.isOpen {
+                builder.begin(in: output)
+                events.beginFrame()
+            }
+            let isEndless = !endless.isEmpty && endless.contains(delivery.handler)
+            let number = flights.add(
+                Flights.Flight(
+                    delivery: delivery.id, context: context, event: delivery.event, handler: delivery.handler, attempt: delivery.attempt,
+                    isEndless: isEndless))
+            let (first, eventCount) = write(delivery.content, &builder)
+            let identity = delivery.identity
+            builder.append(
+                DeliveryRecord(
+                    delivery: number, context: context.number, function: delivery.handler, eventIndex: first, eventCount: eventCount,
+                    attempt: delivery.attempt, now: delivery.now.microseconds, seed: delivery.seed,
+                    identity: (identity.high.bigEndian, identity.low.bigEndian), cpuLimit: delivery.cpuMicroseconds,
+                    argument: delivery.argument.rawValue))
+            if builder.size >= Self.frameSize { builder.end() }
+            count += 1
         }
-        if flights.count == 0 { watch.becameBusy() }
-        let number = flights.add(
-            Flights.Flight(
-                delivery: delivery.id, context: context, event: delivery.event,
-                isEndless: !version.endless.isEmpty && version.endless.contains(delivery.handler), handler: delivery.handler, attempt: delivery.attempt))
-        context.flightCount += 1
-        let (first, count) = append(delivery.content)
-        let identity = delivery.identity
-        builder.append(
-            DeliveryRecord(
-                delivery: number, context: context.number, function: delivery.handler, eventIndex: first, eventCount: count, attempt: delivery.attempt,
-                now: delivery.now.microseconds, seed: delivery.seed, identity: (identity.high.bigEndian, identity.low.bigEndian),
-                cpuLimit: delivery.cpuMicroseconds, argument: delivery.argument.rawValue))
-        if builder.size >= Self.frameSize { builder.end() }
+        context.flightCount += count
     }
 
     /// Index and count of the delivery's events in the open frame. A batch must lie in a row, so it is always written anew.
     @inline(__always)
-    private func append(_ content: Delivery.Content) -> (first: UInt32, count: UInt16) {
+    private func write(_ content: Delivery.Content, _ builder: inout DeliverFrameBuilder) -> (first: UInt32, count: UInt16) {
         switch content {
         case .one(let event):
-            return (events.index(of: event) { record in builder.append(event: record) }, 1)
+            return (event.withUnsafeRecord { record in events.index(of: record) { builder.append(event: $0) } }, 1)
         case .several(let batch):
             let first = builder.eventCount
-            for event in batch { _ = event.withUnsafeRecord { record in builder.append(event: record) } }
+            for event in batch { _ = event.withUnsafeRecord { builder.append(event: $0) } }
             return (first, UInt16(batch.count))
         }
     }
@@ -116,20 +135,30 @@ final class Lane {
     /// Asks the lane to end the deliveries that fit and wait; each still gets its outcome.
     func cancel(reason: String, where fits: (Flights.Flight) -> Bool) {
         for number in flights.numbers(where: fits) {
-            guard let slot = flights.slot(of: number), let context = flights[slot].context else { continue }
+            guard let context = flights.find(number)?.pointee.context else { continue }
             send { $0.appendCancel(delivery: number, context: context.number, reason: reason) }
         }
     }
 
     /// Takes a delivery back from the lane's books: it is answered, or given up.
-    func close(slot: Int) -> Flights.Flight {
-        let flight = flights[slot]
-        if let context = flight.context {
+    ///
+    /// - Returns: the bus's id.
+    @inline(__always)
+    func close(_ flight: UnsafeMutablePointer<Flights.Flight>) -> UInt64 {
+        if let context = flight.pointee.context {
             context.answeredOne(at: watch.heard)
-            if flight.callCount > 0 { context.waitingCount -= 1 }
+            if flight.pointee.callCount > 0 { context.waitingCount -= 1 }
         }
-        flights.remove(slot: slot)
-        return flight
+        let delivery = flight.pointee.delivery
+        flights.remove(flight)
+        return delivery
+    }
+
+    /// Gives up the deliveries that fit: whatever the lane still says of them is ignored.
+    ///
+    /// - Returns: the bus's ids.
+    func giveUp(where fits: (Flights.Flight) -> Bool) -> [UInt64] {
+        flights.numbers(where: fits).compactMap { flights.find($0).map(close) }
     }
 
     private func mark() {
@@ -180,7 +209,9 @@ final class Lane {
     private func take(_ frame: LaneFrame) throws(FrameError) {
         watch.wasHeard()
         if case .ready(let version) = frame {
-            guard version == LaneFrame.version else { throw FrameError(.badValue, "it speaks version \(version) of the frames, this host \(LaneFrame.version)") }
+            guard version == LaneFrame.version else {
+                throw FrameError(.badValue, "it speaks version \(version) of the frames, this host \(LaneFrame.version)")
+            }
             isReady = true
             return
         }

@@ -31,7 +31,8 @@ enum LaneEnd: Equatable, CustomStringConvertible {
 
     static func name(of signal: Int32) -> String {
         let names: [Int32: String] = [
-            SIGSEGV: "SIGSEGV", SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGILL: "SIGILL", SIGFPE: "SIGFPE", SIGKILL: "SIGKILL", SIGSYS: "SIGSYS",
+            SIGSEGV: "SIGSEGV", SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGILL: "SIGILL", SIGFPE: "SIGFPE", SIGKILL: "SIGKILL",
+            SIGSYS: "SIGSYS",
             SIGTERM: "SIGTERM", SIGXCPU: "SIGXCPU", SIGTRAP: "SIGTRAP", SIGHUP: "SIGHUP", SIGINT: "SIGINT",
         ]
         return names[signal] ?? "\(signal)"

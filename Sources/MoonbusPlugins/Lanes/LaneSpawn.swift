@@ -60,7 +60,9 @@ struct LaneSpawn {
     /// Two ends of a stream; only the first is non-blocking.
     static func socketPair() throws(Failure) -> (ours: Int32, theirs: Int32) {
         var ends: [Int32] = [-1, -1]
-        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else { throw Failure("socketpair", errno) }
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
+            throw Failure("socketpair", errno)
+        }
         for end in ends {
             var size = socketBuffer
             setsockopt(end, SOL_SOCKET, SO_SNDBUF, &size, socklen_t(MemoryLayout<Int32>.size))

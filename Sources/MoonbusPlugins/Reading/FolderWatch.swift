@@ -10,7 +10,6 @@ final class FolderWatch {
         var writing: Set<String> = []
         /// It was looked for and not found: it counts as gone once it stays away.
         var isMissing = false
-        var wasAsked = false
     }
 
     private struct Watched {
@@ -22,9 +21,8 @@ final class FolderWatch {
     private let folder: PluginFolder
     private let timing: FolderWatcher.Timing
     private let events: Int32
-    private let wakeup: Int32
+    private let end: Int32
     private let onChange: (FolderWatcher.Change) -> Void
-    private let takeWishes: () -> (names: [String], stop: Bool)
 
     private var watched: [Int32: Watched] = [:]
     private var unsettled: [String: Unsettled] = [:]
@@ -35,22 +33,20 @@ final class FolderWatch {
 
     /// - Parameters:
     ///   - events: an inotify descriptor; closed by this object.
-    ///   - wakeup: readable when `takeWishes` has something; closed by this object.
+    ///   - end: readable when it is time to stop; closed by this object.
     init(
-        folder: PluginFolder, timing: FolderWatcher.Timing, events: Int32, wakeup: Int32, onChange: @escaping (FolderWatcher.Change) -> Void,
-        takeWishes: @escaping () -> (names: [String], stop: Bool)
+        folder: PluginFolder, timing: FolderWatcher.Timing, events: Int32, end: Int32, onChange: @escaping (FolderWatcher.Change) -> Void
     ) {
         self.folder = folder
         self.timing = timing
         self.events = events
-        self.wakeup = wakeup
+        self.end = end
         self.onChange = onChange
-        self.takeWishes = takeWishes
     }
 
     deinit {
         close(events)
-        close(wakeup)
+        close(end)
     }
 
     /// Watches the folder and tells everything in it, without waiting for it to settle more than it has to.
@@ -62,14 +58,10 @@ final class FolderWatch {
     /// Waits, reads and tells until it is asked to stop.
     func run() {
         while true {
-            var waited = [pollfd(fd: events, events: Int16(POLLIN), revents: 0), pollfd(fd: wakeup, events: Int16(POLLIN), revents: 0)]
+            var waited = [pollfd(fd: events, events: Int16(POLLIN), revents: 0), pollfd(fd: end, events: Int16(POLLIN), revents: 0)]
             let status = poll(&waited, 2, timeout())
             if status < 0, errno != EINTR { isDegraded = true }
-            var bytes: UInt64 = 0
-            while Glibc.read(wakeup, &bytes, 8) > 0 {}
-            let wishes = takeWishes()
-            if wishes.stop { return }
-            for name in wishes.names { touch(name) { $0.wasAsked = true } }
+            if waited[1].revents != 0 { return }
             drainEvents()
             if isDegraded, monotonicNanoseconds() >= nextRescan { rescan(noticed: monotonicNanoseconds()) }
             for name in unsettled.keys.sorted() where isSettled(name) { settle(name) }
@@ -118,9 +110,9 @@ final class FolderWatch {
             return
         }
         unsettled[name] = nil
-        guard state.wasAsked || (told[name] ?? .absent) != finding else { return }
+        guard (told[name] ?? .absent) != finding else { return }
         told[name] = finding == .absent ? nil : finding
-        onChange(.init(name: name, finding: finding, noticed: state.noticed, wasAsked: state.wasAsked))
+        onChange(.init(name: name, finding: finding, noticed: state.noticed))
     }
 
     /// Marks everything that is, or was, in the folder as changed.
@@ -185,7 +177,8 @@ final class FolderWatch {
                 while offset + MemoryLayout<inotify_event>.size <= size {
                     let event = buffer.load(fromByteOffset: offset, as: inotify_event.self)
                     let text = offset + MemoryLayout<inotify_event>.size
-                    let name = event.len > 0 ? String(cString: buffer.baseAddress!.advanced(by: text).assumingMemoryBound(to: CChar.self)) : ""
+                    let name =
+                        event.len > 0 ? String(cString: buffer.baseAddress!.advanced(by: text).assumingMemoryBound(to: CChar.self)) : ""
                     offset = text + Int(event.len)
                     take(event, name: name)
                 }

@@ -14,7 +14,7 @@ import Synchronization
 /// A plugin that vanished is given ``Timing/vanish`` to come back: some editors delete before they write. Content that was told
 /// already is not told again. When inotify loses events, or can't watch everything, the whole folder is read again.
 ///
-/// State lives on the watching thread alone; other threads leave wishes in `inbox` and wake it up.
+/// State lives on the watching thread alone; nothing is shared with it but the pipe that ends it.
 package final class FolderWatcher: Sendable {
     /// What became of one plugin.
     package struct Change: Sendable, Equatable {
@@ -22,8 +22,6 @@ package final class FolderWatcher: Sendable {
         package var finding: PluginFolder.Finding
         /// When the first sign of the change came; CLOCK_MONOTONIC, nanoseconds.
         package var noticed: UInt64
-        /// Told because someone asked with ``tell(_:)``, perhaps without anything new.
-        package var wasAsked: Bool
     }
 
     /// How long things are waited for.
@@ -40,10 +38,7 @@ package final class FolderWatcher: Sendable {
         package init() {}
     }
 
-    private enum Wish { case tell(String), stop }
-
-    private let inbox = Mutex<[Wish]>([])
-    /// The writing end of a pipe: a byte in it wakes the thread up.
+    /// The writing end of a pipe: a byte in it ends the thread.
     private let bell: Int32
     private let thread = Mutex<pthread_t?>(nil)
 
@@ -73,7 +68,7 @@ package final class FolderWatcher: Sendable {
             _ = fcntl(end, F_SETFL, O_NONBLOCK)
         }
         bell = ends[1]
-        let watch = FolderWatch(folder: folder, timing: timing, events: events, wakeup: ends[0], onChange: onChange) { [self] in takeWishes() }
+        let watch = FolderWatch(folder: folder, timing: timing, events: events, end: ends[0], onChange: onChange)
         let body: () -> Void = {
             watch.readEverything()
             started()
@@ -97,37 +92,12 @@ package final class FolderWatcher: Sendable {
 
     deinit { close(bell) }
 
-    /// Has a plugin read and told, whether it changed or not: for `reload` by hand.
-    package func tell(_ name: String) { leave(.tell(name)) }
-
     /// Ends the watching thread and waits for it; nothing is told after this returns. Not to be called from `onChange`.
     package func stop() {
         guard let thread = thread.withLock({ $0.take() }) else { return }
-        leave(.stop)
-        pthread_join(thread, nil)
-    }
-
-    private func leave(_ wish: Wish) {
-        inbox.withLock { $0.append(wish) }
         var byte: UInt8 = 1
-        _ = write(bell, &byte, 1)  // fails only when the pipe is full, and then the thread is awake anyway
-    }
-
-    /// The wishes left since the last call: names to tell, and whether to stop.
-    private func takeWishes() -> (names: [String], stop: Bool) {
-        let wishes = inbox.withLock { wishes in
-            defer { wishes = [] }
-            return wishes
-        }
-        var names: [String] = []
-        var stop = false
-        for wish in wishes {
-            switch wish {
-            case .tell(let name): names.append(name)
-            case .stop: stop = true
-            }
-        }
-        return (names, stop)
+        _ = write(bell, &byte, 1)
+        pthread_join(thread, nil)
     }
 
     private final class Box {

@@ -124,7 +124,8 @@ private struct ManifestReader {
             duration = .seconds(min(max(seconds, -1), 0x1p31))
         } else if let text = value.string {
             do { duration = try DurationText.parse(text) } catch {
-                throw self.error(at: path, "\(path.last ?? ""): \(error.message)", hint: "durations look like \"250ms\", \"5s\" or \"1m30s\"")
+                throw self.error(
+                    at: path, "\(path.last ?? ""): \(error.message)", hint: "durations look like \"250ms\", \"5s\" or \"1m30s\"")
             }
         } else {
             throw wrongType(value, at: path, wanted: "a duration such as \"250ms\" or \"5s\"")
@@ -194,7 +195,8 @@ private struct ManifestReader {
     private func refuseUnknown(_ table: TOMLTable, at path: [String], known: [String]) throws(PluginError) {
         for key in table.keys.sorted() where !known.contains(key) {
             let place = path.isEmpty ? "" : " in [\(path.joined(separator: "."))]"
-            let hint = Suggestion.nearest(to: key, in: known).map { "did you mean '\($0)'?" } ?? "known here: \(known.joined(separator: ", "))"
+            let hint =
+                Suggestion.nearest(to: key, in: known).map { "did you mean '\($0)'?" } ?? "known here: \(known.joined(separator: ", "))"
             throw error(at: path + [key], "unknown key '\(key)'\(place)", hint: hint)
         }
     }

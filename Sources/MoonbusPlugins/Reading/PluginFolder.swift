@@ -68,11 +68,13 @@ package struct PluginFolder: Sendable {
             if file == nil { return try readFolder(name, in: folder) }
             if subfolder == .folder, case .plugin = try readFolder(name, in: folder) {
                 throw PluginError(
-                    .badName, plugin: name, file: "\(name).lua", message: "there are both '\(name).lua' and a plugin in the folder '\(name)'",
+                    .badName, plugin: name, file: "\(name).lua",
+                    message: "there are both '\(name).lua' and a plugin in the folder '\(name)'",
                     hint: "remove one of them, or give it another name")
             }
             let bytes = try readFile("\(name).lua", in: folder, plugin: name, shown: "\(name).lua")
-            return .plugin(try nonEmpty(PluginSource(name: name, isFolder: false, files: [.init(path: "main.lua", bytes: bytes)], manifest: nil)))
+            return .plugin(
+                try nonEmpty(PluginSource(name: name, isFolder: false, files: [.init(path: "main.lua", bytes: bytes)], manifest: nil)))
         } catch {
             return .refused(error)
         }
@@ -119,7 +121,9 @@ package struct PluginFolder: Sendable {
             let below = "\(path)/\(entry.name)"
             if entry.isFolder {
                 guard depth < PluginSource.depthMax else {
-                    throw PluginError(.tooLarge, plugin: source.name, file: "\(source.name)/\(below)", message: "lib is nested more than \(PluginSource.depthMax) deep")
+                    throw PluginError(
+                        .tooLarge, plugin: source.name, file: "\(source.name)/\(below)",
+                        message: "lib is nested more than \(PluginSource.depthMax) deep")
                 }
                 try readModules(below, in: folder, depth: depth + 1, total: &total, into: &source)
             } else if entry.name.hasSuffix(".lua") {
@@ -175,7 +179,9 @@ package struct PluginFolder: Sendable {
             }
             bytes.append(contentsOf: chunk[..<count])
             guard bytes.count <= PluginSource.fileSizeMax else {
-                throw PluginError(.tooLarge, plugin: plugin, file: shown, message: "'\(name)' is larger than 1 MiB", hint: "split it into modules under lib/")
+                throw PluginError(
+                    .tooLarge, plugin: plugin, file: shown, message: "'\(name)' is larger than 1 MiB",
+                    hint: "split it into modules under lib/")
             }
         }
     }
@@ -222,7 +228,9 @@ package struct PluginFolder: Sendable {
     }
 }
 
-private func readChunk(_ file: Int32, _ chunk: inout [UInt8]) -> Int { chunk.withUnsafeMutableBytes { read(file, $0.baseAddress, $0.count) } }
+private func readChunk(_ file: Int32, _ chunk: inout [UInt8]) -> Int {
+    chunk.withUnsafeMutableBytes { read(file, $0.baseAddress, $0.count) }
+}
 
 /// The system's words for an error number.
 func reason(_ cause: Int32) -> String { String(cString: strerror(cause)) }

@@ -56,7 +56,9 @@ final class Connection: ChannelDuplexHandler {
         since = service.now
         if !service.admit(self) {
             let limit = service.configuration.limits.connections
-            refuse(Problem(.unavailable, "there are \(limit) connections already", remedy: "use one connection for many requests, or try again"))
+            refuse(
+                Problem(
+                    .unavailable, "there are \(limit) connections already", remedy: "use one connection for many requests, or try again"))
         }
         context.fireChannelActive()
     }
@@ -218,7 +220,9 @@ final class Connection: ChannelDuplexHandler {
             problem.closes = true
             throw problem
         }
-        guard head.version.major == 1, head.version.minor <= 1 else { throw Problem(.badVersion, "\(head.version) is not spoken here").closing }
+        guard head.version.major == 1, head.version.minor <= 1 else {
+            throw Problem(.badVersion, "\(head.version) is not spoken here").closing
+        }
         var target = head.uri
         var authority = fields.host
         if !target.utf8.starts(with: "/".utf8) {
@@ -234,7 +238,9 @@ final class Connection: ChannelDuplexHandler {
             throw Problem(.badHost, "'\(authority.prefix(100))' is not a name of this service", remedy: service.hostGuard.remedy)
         }
         if let origin = fields.origin, !service.hostGuard.admits(origin: origin) {
-            throw Problem(.badOrigin, "the page at '\(origin.prefix(100))' is not ours", remedy: "call the service from a program, not from a web page")
+            throw Problem(
+                .badOrigin, "the page at '\(origin.prefix(100))' is not ours",
+                remedy: "call the service from a program, not from a web page")
         }
         if fields.isEncoded { throw Problem(.badMediaType, "a compressed body is not understood", remedy: "send the body as it is") }
         return target

@@ -5,8 +5,9 @@ import NIOCore
 /// Made and changed on the event-loop thread only. Other threads may hold it and hand it back through ``Answers``: that is
 /// what makes it Sendable.
 final class Exchange: @unchecked Sendable {
-    /// Where the answer goes; nil once the connection is gone.
-    weak var connection: Connection?
+    /// Where the answer goes. A connection lets go of its exchanges when they are answered or it is gone, so this is no cycle that stays;
+    /// a weak reference would cost an allocation for each request.
+    private(set) var connection: Connection?
     /// The answer, once there is one. It leaves when every answer before it has left.
     var response: Response?
     let isHead: Bool

@@ -19,11 +19,13 @@ struct Problem: Error {
         static let badHost = Kind(name: "bad-host", title: "The Host field names another server", status: .misdirected)
         static let badOrigin = Kind(name: "bad-origin", title: "Web pages of other sites may not call this service", status: .forbidden)
         static let notFound = Kind(name: "not-found", title: "There is nothing here", status: .notFound)
-        static let methodNotAllowed = Kind(name: "method-not-allowed", title: "This path does not take that method", status: .methodNotAllowed)
+        static let methodNotAllowed = Kind(
+            name: "method-not-allowed", title: "This path does not take that method", status: .methodNotAllowed)
         static let timeout = Kind(name: "timeout", title: "The request took too long to arrive", status: .requestTimeout)
         static let conflict = Kind(name: "conflict", title: "Not possible as things are", status: .conflict)
         static let tooLarge = Kind(name: "too-large", title: "The body is too large", status: .contentTooLarge)
-        static let badMediaType = Kind(name: "bad-media-type", title: "The body has a type that is not understood", status: .unsupportedMediaType)
+        static let badMediaType = Kind(
+            name: "bad-media-type", title: "The body has a type that is not understood", status: .unsupportedMediaType)
         static let badPlugin = Kind(name: "bad-plugin", title: "The plugin was refused", status: .unprocessable)
         static let full = Kind(name: "full", title: "A queue is full", status: .tooManyRequests)
         static let headTooLarge = Kind(name: "head-too-large", title: "The header is too large", status: .fieldsTooLarge)

@@ -65,7 +65,8 @@ extension Routes {
         let stream = EventStream(self, reader: reader)
         guard connection.begin(stream, on: exchange) else {
             stream.cancel()
-            return exchange.answer(Problem(.conflict, "a stream can't be asked for behind requests without an answer", remedy: "use a connection of its own"))
+            return exchange.answer(
+                Problem(.conflict, "a stream can't be asked for behind requests without an answer", remedy: "use a connection of its own"))
         }
         _ = connection.send(
             ByteBuffer(

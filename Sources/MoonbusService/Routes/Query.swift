@@ -32,7 +32,8 @@ struct Query {
             guard duration <= limit else { throw EventError(.badDuration, "it is more than \(DurationText.format(limit))") }
             return duration
         } catch {
-            throw Problem(.badQuery, "\(name): \(error.message)", remedy: "use a duration up to \(DurationText.format(limit)), like \(name)=2s")
+            throw Problem(
+                .badQuery, "\(name): \(error.message)", remedy: "use a duration up to \(DurationText.format(limit)), like \(name)=2s")
         }
     }
 

@@ -73,7 +73,7 @@ import Testing
 
     @Test func `a handler's effects wait for room in their target, and its acknowledgement with them`() async throws {
         let test = try await TestBus()
-        let sink = try await test.plugin("sink", "out", policy: SubscriptionPolicy(queueLimit: 1)) { _ in nil }
+        let sink = try await test.plugin("sink", "out", policy: SubscriptionPolicy(timeout: .seconds(300), queueLimit: 1)) { _ in nil }
         try await test.bus.emit(event("out", id: "first"))
         let source = try await test.plugin("source", "in") { _ in .done(nil, [emit("out")]) }
         try await test.bus.emit(event("in", id: "i"))

@@ -113,7 +113,6 @@ import Testing
     }
 
     @Test func `the seed is the same for the same attempt and another for the next`() async throws {
-        let journal = InMemoryJournal()
         var seeds: [[UInt64]] = []
         for _ in 0..<2 {
             let test = try await TestBus(journal: InMemoryJournal())
@@ -122,7 +121,6 @@ import Testing
             test.clock.advance(by: .seconds(10))
             seeds.append(endpoint.deliveries.map(\.seed))
         }
-        _ = journal
         #expect(seeds[0] == seeds[1])
         #expect(Set(seeds[0]).count == 3)
     }

@@ -31,7 +31,8 @@ final class Rig: Sendable {
     ) async throws {
         var configuration = PluginHostConfiguration(lanes: lanes)
         configure(&configuration)
-        let bus = EventBus(journal: InMemoryJournal(limits: .init(), clock: clock ?? SystemClock()), logger: silent, clock: clock ?? SystemClock())
+        let bus = EventBus(
+            journal: InMemoryJournal(limits: .init(), clock: clock ?? SystemClock()), logger: silent, clock: clock ?? SystemClock())
         clock?.drive(next: { bus.owner.nextDeadline() }, run: { bus.owner.catchUp() })
         let host = PluginHost(bus: bus, folder: files?.path, configuration: configuration, logger: silent)
         let rig = Rig(bus: bus, host: host, files: files)

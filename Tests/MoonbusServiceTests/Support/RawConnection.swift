@@ -38,7 +38,9 @@ struct RawConnection: ~Copyable {
     func send(_ bytes: [UInt8]) {
         var offset = 0
         while offset < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.send(socket, $0.baseAddress.map { $0 + offset }, bytes.count - offset, Int32(MSG_NOSIGNAL)) }
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(socket, $0.baseAddress.map { $0 + offset }, bytes.count - offset, Int32(MSG_NOSIGNAL))
+            }
             guard count > 0 else { return }
             offset += count
         }
@@ -75,7 +77,9 @@ struct RawConnection: ~Copyable {
                 received.removeFirst(range.upperBound)
                 return text
             }
-            guard try more() else { throw Failure(description: "the connection ended; it had said: \(String(decoding: received, as: UTF8.self))") }
+            guard try more() else {
+                throw Failure(description: "the connection ended; it had said: \(String(decoding: received, as: UTF8.self))")
+            }
         }
     }
 

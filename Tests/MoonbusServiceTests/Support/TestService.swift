@@ -50,7 +50,8 @@ struct TestService: Sendable {
     }
 
     /// The bytes of a request.
-    func request(_ method: String, _ target: String, type: String? = "application/json", fields: [String] = [], body: String = "") -> String {
+    func request(_ method: String, _ target: String, type: String? = "application/json", fields: [String] = [], body: String = "") -> String
+    {
         var lines = ["\(method) \(target) HTTP/1.1", "Host: 127.0.0.1:\(port)"] + fields
         if let type, !body.isEmpty { lines.append("Content-Type: \(type)") }
         if method == "POST" { lines.append("Content-Length: \(body.utf8.count)") }

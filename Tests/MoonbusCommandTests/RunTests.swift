@@ -1,0 +1,112 @@
+import Foundation
+import MoonbusEvents
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct RunTests {
+    private static let hello = """
+        bus.subscribe("hello.asked", { name = "greet" }, function(event)
+          bus.emit("hello.greeted", { name = event.data.name })
+          return { text = "Hello, " .. event.data.name }
+        end)
+        """
+    private static let ask = ["emit", "hello.asked", #"{"name":"Ada"}"#, "--wait"]
+
+    @Test func `events go in by emit, come out at tail, and SIGTERM ends it with 0`() async throws {
+        let scratch = try Scratch()
+        try scratch.write(Self.hello, to: "plugins/hello.lua")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        let tail = try RunningCommand(["tail", "hello.greeted", "--json", "--count", "1"], in: scratch.url, environment: environment)
+        // A tap shows what comes after it was opened: it is open once it has shown something.
+        repeat {
+            let outcome = try await Executable.run(Self.ask, in: scratch.url, environment: environment)
+            #expect(outcome.status == 0)
+            #expect(outcome.output.contains(#""text":"Hello, Ada""#))
+        } while tail.lines.isEmpty
+        let seen = try await tail.line { $0.value(at: ["type"])?.string == "hello.greeted" }
+        #expect(seen.value(at: ["source"])?.string == "/plugins/hello")
+        #expect(await tail.end() == 0)
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+    }
+
+    @Test func `a saved file is live, and a broken one leaves the old version serving and says why`() async throws {
+        let scratch = try Scratch()
+        try scratch.write(Self.hello, to: "plugins/hello.lua")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        try scratch.write(Self.hello.replacingOccurrences(of: "Hello, ", with: "Servus, "), to: "plugins/hello.lua")
+        _ = try await service.line("reloaded")
+        var outcome = try await Executable.run(Self.ask, in: scratch.url, environment: environment)
+        #expect(outcome.output.contains("Servus"))
+        try scratch.write("bus.subscribe(", to: "plugins/hello.lua")
+        let failed = try await service.line("failed")
+        #expect(failed.value(at: ["error", "file"])?.string == "hello.lua")
+        #expect(failed.value(at: ["error", "line"]) == 1)
+        outcome = try await Executable.run(Self.ask, in: scratch.url, environment: environment)
+        #expect(outcome.output.contains("Servus"))
+        service.signal(SIGINT)
+        #expect(await service.end() == 0)
+    }
+
+    @Test func `a port that is taken is said so, with 73, and the other service goes on`() async throws {
+        let scratch = try Scratch()
+        try scratch.write(Self.hello, to: "plugins/hello.lua")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        let port = try #require(environment["MOONBUS_URL"]?.split(separator: ":").last.map(String.init))
+        let second = try await Executable.run(["run", "--port", port], in: scratch.url)
+        #expect(second.status == 73)
+        #expect(second.errors.contains("port \(port)"))
+        #expect(second.errors.contains("--port"))
+        let emitted = try await Executable.run(["emit", "x", "1"], in: scratch.url, environment: environment)
+        #expect(emitted.status == 0)
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+    }
+
+    @Test(arguments: [["--host", "0.0.0.0"], ["--plugins", "nowhere"], ["--config", "nowhere.toml"]])
+    func `settings that can't be are refused with 78`(arguments: [String]) async throws {
+        let scratch = try Scratch()
+        try scratch.write(Self.hello, to: "plugins/hello.lua")
+        let outcome = try await Executable.run(["run", "--port", "0"] + arguments, in: scratch.url)
+        #expect(outcome.status == 78)
+        #expect(!outcome.errors.isEmpty)
+    }
+
+    @Test func `lines of a file are emitted in order, and a bad one is named`() async throws {
+        let scratch = try Scratch()
+        let list = """
+            bus.subscribe("n", { key = "type" }, function(event)
+              local list = (kv.get("list") or "") .. event.data.n .. ","
+              kv.set("list", list)
+              return list
+            end)
+            """
+        try scratch.write(list, to: "plugins/list.lua")
+        try scratch.write((1...600).map { "{\"n\": \($0)}\n" }.joined(), to: "good.jsonl")
+        try scratch.write("{\"n\": 1}\n{\"n\": }\n", to: "bad.jsonl")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        let good = try await Executable.run(
+            ["emit", "n", "--jsonl", "good.jsonl", "--wait", "--json"], in: scratch.url, environment: environment)
+        #expect(good.status == 0)
+        let last = try JSON(try #require(good.lines.last)).value.object?["results"]?.array?.first?.object?["result"]?.string
+        #expect(last == (1...600).map { "\($0)," }.joined())
+        let bad = try await Executable.run(["emit", "n", "--jsonl", "bad.jsonl"], in: scratch.url, environment: environment)
+        #expect(bad.status == 65)
+        #expect(bad.errors.contains("bad.jsonl:2"))
+        let piped = try await Executable.run(
+            ["emit", "n", "--jsonl", "-"], in: scratch.url, input: "{\"n\":1}\n\n{\"n\":2}", environment: environment)
+        #expect(piped.errors.contains("2 events"))
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+    }
+
+    @Test func `a handler that fails for good makes emit --wait end with 1`() async throws {
+        let scratch = try Scratch()
+        try scratch.write(#"bus.subscribe("a", function(event) bus.reject("no such thing") end)"#, to: "plugins/no.lua")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url, ["--isolation", "thread"])
+        let outcome = try await Executable.run(["emit", "a", "1", "--wait"], in: scratch.url, environment: environment)
+        #expect(outcome.status == 1)
+        #expect(outcome.output.contains("no such thing"))
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+    }
+}

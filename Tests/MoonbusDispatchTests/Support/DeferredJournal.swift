@@ -1,0 +1,70 @@
+import MoonbusEvents
+import MoonbusJournal
+import MoonbusTesting
+import Synchronization
+
+/// An in-memory journal that answers when the test says so, as a journal on a disk does; completions run on the test's thread, not the bus's.
+final class DeferredJournal: Journal {
+    private struct State {
+        var answers: [@Sendable () -> Void] = []
+        var refusals = 0
+    }
+
+    private let inner: InMemoryJournal
+    private let state = Mutex(State())
+
+    init(limits: JournalLimits = .init(), clock: ManualClock) {
+        inner = InMemoryJournal(limits: limits, clock: clock)
+    }
+
+    /// How many calls wait for their answer.
+    var openCount: Int { state.withLock { $0.answers.count } }
+
+    /// Answers everything that was called so far.
+    func answer() {
+        let answers = state.withLock { state in
+            defer { state.answers = [] }
+            return state.answers
+        }
+        for answer in answers { answer() }
+    }
+
+    /// Makes the next calls of `settle` fail.
+    func refuseSettlements(_ count: Int) {
+        state.withLock { $0.refusals = count }
+    }
+
+    private func later(_ answer: @escaping @Sendable () -> Void) {
+        state.withLock { $0.answers.append(answer) }
+    }
+
+    func append(_ events: [Event], completion: @escaping @Sendable (Result<[Recorded], JournalError>) -> Void) {
+        inner.append(events) { result in self.later { completion(result) } }
+    }
+
+    func claim(_ claims: [Claim], completion: @escaping @Sendable (Result<[Claimed], JournalError>) -> Void) {
+        inner.claim(claims) { result in self.later { completion(result) } }
+    }
+
+    func retire(_ names: [String], completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) {
+        inner.retire(names) { result in self.later { completion(result) } }
+    }
+
+    func settle(_ settlements: [Settlement], completion: @escaping @Sendable (Result<[Settled], JournalError>) -> Void) {
+        let isRefused = state.withLock { state in
+            defer { state.refusals = max(0, state.refusals - 1) }
+            return state.refusals > 0
+        }
+        if isRefused { return later { completion(.failure(JournalError(.unavailable, "the disk is gone"))) } }
+        inner.settle(settlements) { result in self.later { completion(result) } }
+    }
+
+    func read(_ question: JournalQuestion, completion: @escaping @Sendable (Result<JournalAnswer, JournalError>) -> Void) {
+        // The bus reads its start from it: that is answered at once.
+        inner.read(question, completion: completion)
+    }
+
+    func trim(through position: UInt64, owing: [SubscriptionNumber], completion: @escaping @Sendable (Result<UInt64, JournalError>) -> Void) {
+        inner.trim(through: position, owing: owing) { result in self.later { completion(result) } }
+    }
+}

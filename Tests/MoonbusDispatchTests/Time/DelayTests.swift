@@ -1,0 +1,66 @@
+import MoonbusDispatch
+import MoonbusEvents
+import MoonbusJournal
+import MoonbusTesting
+import Testing
+
+@Suite struct DelayTests {
+    @Test func `an event with a delay is recorded when its time has come`() async throws {
+        let test = try await TestBus()
+        let recorder = TimelineRecorder(clock: test.clock)
+        try await test.plugin("source", "in") { delivery in
+            .done(nil, [emit("out", nil, .init(id: "later-\(delivery.event.id)", delay: .seconds(4)))])
+        }
+        try await test.plugin("sink", "out") { delivery in
+            recorder.note(delivery.event.id.last ?? "?")
+            return .done(nil)
+        }
+        try await Timeline("a-b-------").play(on: test.clock) { try await test.bus.emit(event("in", id: "\($0)")) }
+        #expect(recorder.timeline.description == "----a-b---")
+    }
+
+    @Test func `an event for an instant comes then, and at once if that has passed`() async throws {
+        let test = try await TestBus()
+        let start = test.clock.now()
+        try await test.plugin("source", "in") { _ in
+            .done(nil, [emit("out", "1", .init(at: start + .seconds(90))), emit("out", "2", .init(at: start - .seconds(90)))])
+        }
+        let sink = try await test.plugin("sink", "out")
+        try await test.bus.emit(event("in"))
+        test.catchUp()
+        #expect(sink.deliveries.map { $0.event.data?.text } == ["2"])
+        #expect(await test.bus.statistics().delayed == 1)
+        test.clock.advance(by: .seconds(89))
+        #expect(sink.deliveries.count == 1)
+        test.clock.advance(by: .seconds(1))
+        #expect(sink.deliveries.map { $0.event.data?.text } == ["2", "1"])
+        #expect(await test.bus.statistics().delayed == 0)
+    }
+
+    @Test func `a delay survives a restart`() async throws {
+        let clock = ManualClock()
+        let journal = InMemoryJournal(limits: .init(), clock: clock)
+        let first = try await TestBus(journal: journal, clock: clock)
+        try await first.plugin("source", "in") { _ in .done(nil, [emit("out", nil, .init(delay: .seconds(60)))]) }
+        try await first.bus.emit(event("in"), until: .settled)
+        await first.bus.stop()
+
+        clock.advance(by: .seconds(40))
+        let second = try await TestBus(journal: journal, clock: clock)
+        let sink = try await second.plugin("sink", "out")
+        clock.advance(by: .seconds(19))
+        #expect(sink.deliveries.isEmpty)
+        clock.advance(by: .seconds(1))
+        #expect(sink.deliveries.count == 1)
+    }
+
+    @Test func `more waiting events than the bound fail the handler that emits them`() async throws {
+        var configuration = BusConfiguration()
+        configuration.delayedMax = 2
+        let test = try await TestBus(configuration: configuration)
+        try await test.plugin("source", "in", policy: .init(retry: .init(attempts: 1))) { _ in .done(nil, [emit("out", nil, .init(delay: .seconds(60)))]) }
+        for _ in 0..<2 { try await test.bus.emit(event("in"), until: .settled) }
+        let refused = try await test.bus.emit(event("in"), until: .settled)
+        #expect(refused.results.map(\.error?.kind) == [.full])
+    }
+}
