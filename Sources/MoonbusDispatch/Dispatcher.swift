@@ -76,7 +76,6 @@ final class Dispatcher: @unchecked Sendable {
         self.configuration = configuration
         self.logger = logger
         self.jitter = jitter
-        owner.atTurnEnd { [unowned self] in endTurn() }
     }
 
     /// Runs what a journal completed: at once on the owner thread, else posted to it.
@@ -87,6 +86,8 @@ final class Dispatcher: @unchecked Sendable {
     // MARK: Start and end
 
     func start(_ started: @escaping @Sendable (Result<Void, any Error>) -> Void) {
+        // From here on the thread keeps the dispatcher alive, so what waits on the thread may refer to it unowned.
+        owner.atTurnEnd { self.endTurn() }
         journal.read(.end) { end in
             self.journal.read(.delayed(limit: .max)) { delayed in
                 self.onOwner {
@@ -111,7 +112,9 @@ final class Dispatcher: @unchecked Sendable {
             cancelRuns(of: queue, reason: "the bus stops")
         }
         _ = owner.timer(after: limit) { [unowned self] in
-            if flying > 0 { logger.warning("the bus stops with \(flying) deliveries still running: they will run again after the next start") }
+            if flying > 0 {
+                logger.warning("the bus stops with \(flying) deliveries still running: they will run again after the next start")
+            }
             finishDraining()
         }
     }
@@ -123,11 +126,18 @@ final class Dispatcher: @unchecked Sendable {
         asks = [:]
         for tap in taps { tap.finish() }
         taps = []
+        // A Swift handler's endpoint keeps the bus, which keeps this.
+        for queue in queues { queue?.endpoint = nil }
+        endpoints.removeAll()
         drained?()
     }
 
     var isOpen: Bool {
         if case .open = end { true } else { false }
+    }
+
+    var isOver: Bool {
+        if case .over = end { true } else { false }
     }
 
     // MARK: The end of a turn

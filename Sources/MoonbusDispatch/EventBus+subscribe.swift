@@ -83,5 +83,6 @@ public struct SubscribeError: Error, Sendable, Hashable, CustomStringConvertible
         self.message = message
     }
 
+    /// Code and message.
     public var description: String { "\(code): \(message)" }
 }

@@ -51,7 +51,13 @@ public final class EventBus: Sendable {
     ) {
         owner = OwnerThread(clock: clock)
         intake = Intake(configuration)
-        dispatcher = Dispatcher(owner: owner, journal: journal, intake: intake, configuration: configuration, logger: logger, jitter: jitter)
+        dispatcher = Dispatcher(
+            owner: owner, journal: journal, intake: intake, configuration: configuration, logger: logger, jitter: jitter)
+    }
+
+    deinit {
+        // Nobody can reach the bus any more, so nobody can stop it: its thread ends by itself, as after a crash.
+        owner.end()
     }
 
     /// Starts the bus's thread and takes up what the journal holds: where the log ends, and the events that wait for their time.
@@ -79,7 +85,7 @@ public final class EventBus: Sendable {
 
     /// Refuses new events, lets what runs finish, and ends the thread.
     ///
-    /// What is owed but does not run yet stays owed, in the journal. Idempotent; concurrent callers wait for the same end.
+    /// What is owed but does not run yet stays owed, in the journal. Only the first call does something; others return at once.
     ///
     /// - Parameter limit: how long runs may still take; what has not ended then will run again after the next start.
     public func stop(within limit: Duration = .seconds(10)) async {

@@ -46,6 +46,7 @@ public struct Fault: Error, Sendable, Hashable, CustomStringConvertible {
         self.traceback = traceback
     }
 
+    /// Kind, message and place.
     public var description: String {
         var text = "\(kind.rawValue): \(message)"
         if let file { text += " (\(file)\(line.map { ":\($0)" } ?? ""))" }

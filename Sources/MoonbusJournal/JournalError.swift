@@ -33,5 +33,6 @@ public struct JournalError: Error, Sendable, Hashable, CustomStringConvertible {
         self.message = message
     }
 
+    /// Code and message.
     public var description: String { "\(code): \(message)" }
 }

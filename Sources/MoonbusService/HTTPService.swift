@@ -74,8 +74,6 @@ package actor HTTPService {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            // One read a turn: a second one would only learn that there is nothing more, at the price of a system call for each request.
-            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let loop = shared.value else { throw ChannelError.ioOnClosedChannel }

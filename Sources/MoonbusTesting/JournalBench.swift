@@ -136,16 +136,21 @@ enum Sample {
     }
 
     static func failure(_ attempt: Int) -> FailedAttempt {
-        FailedAttempt(attempt: attempt, time: Timestamp(microseconds: 5_000), fault: Fault(.error, "boom \(attempt)", file: "main.lua", line: 7))
+        FailedAttempt(
+            attempt: attempt, time: Timestamp(microseconds: 5_000), fault: Fault(.error, "boom \(attempt)", file: "main.lua", line: 7))
     }
 
     static func letter(_ subscription: String, _ position: UInt64, _ event: Event) -> DeadLetter {
         DeadLetter(
-            subscription: subscription, position: position, event: event, failures: [failure(1), failure(2)], died: Timestamp(microseconds: 7_000))
+            subscription: subscription, position: position, event: event, failures: [failure(1), failure(2)],
+            died: Timestamp(microseconds: 7_000))
     }
 
-    static func write(_ key: String, _ json: String?, reads: [StateRead] = [], plugin: String = "p", expires: Timestamp? = nil) throws -> Commit {
+    static func write(_ key: String, _ json: String?, reads: [StateRead] = [], plugin: String = "p", expires: Timestamp? = nil) throws
+        -> Commit
+    {
         Commit(
-            state: StateChange(plugin: plugin, reads: reads, writes: [StateWrite(key: key, value: try json.map { try JSON($0) }, expires: expires)]))
+            state: StateChange(
+                plugin: plugin, reads: reads, writes: [StateWrite(key: key, value: try json.map { try JSON($0) }, expires: expires)]))
     }
 }

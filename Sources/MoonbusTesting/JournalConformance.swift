@@ -12,6 +12,7 @@ public import MoonbusJournal
 public struct JournalConformance {
     /// What a journal can do beyond the common contract.
     public struct Features: OptionSet, Sendable {
+        /// One bit a feature.
         public let rawValue: Int
 
         /// Creates a set from its bits.

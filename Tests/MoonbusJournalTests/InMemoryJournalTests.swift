@@ -51,7 +51,8 @@ import Testing
         let event = try Event(type: EventType("a"))
         journal.claim([Claim(name: "s")]) { _ in }
         for number in 1...3 {
-            let letter = DeadLetter(subscription: "s", position: 0, event: event, failures: [], died: Timestamp(microseconds: Int64(number)))
+            let letter = DeadLetter(
+                subscription: "s", position: 0, event: event, failures: [], died: Timestamp(microseconds: Int64(number)))
             journal.settle([Settlement(SubscriptionNumber(0), .nothing, .dead([letter]))]) { _ in }
         }
         journal.read(.deadLetters(limit: 10)) { answer in

@@ -22,7 +22,9 @@ enum FanoutBench {
             let source = BenchEvents()
             let window = max(16, 200_000 / contexts)
             try await host.flood(min(events, 50), window: window, deliveriesEach: contexts, source.event)
-            let (wall, cpu) = try await host.measure { try await host.flood(events, window: window, deliveriesEach: contexts, source.event) }
+            let (wall, cpu) = try await host.measure {
+                try await host.flood(events, window: window, deliveriesEach: contexts, source.event)
+            }
             let operations = events * contexts
             return Measurement(
                 name: "fan-out to \(contexts), \(kind.text)", operations: operations, wall: wall, cpu: cpu,

@@ -73,7 +73,8 @@ extension Dispatcher {
             return refuse(admission, EmitError(.tooLarge, text))
         }
         guard submission.waitsForRoom, waitingBatches < configuration.waitingBatchesMax || submission.size == 0 else {
-            let text = "subscription '\(full.name)' holds \(full.count) events, its limit is \(limit): let it catch up, or raise its queue limit"
+            let text =
+                "subscription '\(full.name)' holds \(full.count) events, its limit is \(limit): let it catch up, or raise its queue limit"
             return refuse(admission, EmitError(.full, text, retryAfter: .seconds(1)))
         }
         waitingBatches += 1

@@ -37,5 +37,6 @@ public struct EmitError: Error, Sendable, Hashable, CustomStringConvertible {
         self.retryAfter = retryAfter
     }
 
+    /// Code and message.
     public var description: String { "\(code): \(message)" }
 }

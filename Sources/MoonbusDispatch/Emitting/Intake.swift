@@ -47,15 +47,17 @@ final class Intake: Sendable {
             return EmitError(.tooLarge, "\(events.count) events in one batch, the limit is \(configuration.batchCountMax): split it")
         }
         var bytes = 0
-        for event in events { bytes += event.recordSize }
+        for event in events { bytes += event.withUnsafeRecord { $0.count } }
         guard bytes <= configuration.intakeBytesMax else {
             return EmitError(.tooLarge, "\(bytes) bytes in one batch, the limit is \(configuration.intakeBytesMax): split it")
         }
         let countBefore = count.load(ordering: .relaxed)
-        guard countBefore + events.count <= configuration.intakeCountMax, size.load(ordering: .relaxed) + bytes <= configuration.intakeBytesMax
+        guard countBefore + events.count <= configuration.intakeCountMax,
+            size.load(ordering: .relaxed) + bytes <= configuration.intakeBytesMax
         else {
             return EmitError(
-                .full, "\(countBefore) events wait to be recorded already: emit more slowly, or try again in a moment", retryAfter: .milliseconds(100))
+                .full, "\(countBefore) events wait to be recorded already: emit more slowly, or try again in a moment",
+                retryAfter: .milliseconds(100))
         }
         count.wrappingAdd(events.count, ordering: .relaxed)
         size.wrappingAdd(bytes, ordering: .relaxed)

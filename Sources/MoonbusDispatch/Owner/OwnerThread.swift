@@ -44,6 +44,8 @@ package final class OwnerThread: Sendable {
     }
 
     deinit {
+        // Ended without being waited for.
+        if let thread = thread.withLock({ $0 }) { pthread_detach(thread) }
         close(wakePipe.read)
         close(wakePipe.write)
     }
@@ -69,16 +71,21 @@ package final class OwnerThread: Sendable {
         }
     }
 
-    /// Ends the thread when everything posted by now has run, and waits for it. Timers that are not due are dropped. Idempotent; must not
-    /// be called on the thread itself.
+    /// Ends the thread when everything posted by now has run, and waits for it. Timers that are not due are dropped. Idempotent; not on the
+    /// thread itself.
     package func stop() {
         precondition(!isCurrent, "an owner thread cannot wait for its own end")
-        post { self.turns.isOver = true }
+        end()
         let running = thread.withLock { thread in
             defer { thread = nil }
             return thread
         }
         if let running { pthread_join(running, nil) }
+    }
+
+    /// Ends the thread when everything posted by now has run; does not wait for it. From any thread.
+    package func end() {
+        post { self.turns.isOver = true }
     }
 
     /// Runs `work` on this thread, after everything that was posted before.
@@ -180,6 +187,7 @@ package final class OwnerThread: Sendable {
         }
         for item in last { item() }
         turns.runEndHooks()
+        turns.clear()
         identity.store(0, ordering: .relaxed)
     }
 
@@ -200,47 +208,4 @@ package final class OwnerThread: Sendable {
 /// Names a timer of an ``OwnerThread``.
 package struct OwnerTimer {
     let id: Timers.ID
-}
-
-/// One value from one thread to another that blocks for it.
-private final class Handover<Value: Sendable>: Sendable {
-    private let value = Mutex<Value?>(nil)
-    private let arrived: UnsafeSemaphore
-
-    init() {
-        arrived = UnsafeSemaphore()
-    }
-
-    func give(_ value: Value) {
-        self.value.withLock { $0 = value }
-        arrived.post()
-    }
-
-    func take() -> Value? {
-        arrived.wait()
-        return value.withLock { $0 }
-    }
-}
-
-/// A POSIX semaphore.
-private final class UnsafeSemaphore: Sendable {
-    // Sendable: a semaphore is made to be shared between threads, and its address never changes.
-    nonisolated(unsafe) private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
-
-    init() {
-        sem_init(semaphore, 0, 0)
-    }
-
-    deinit {
-        sem_destroy(semaphore)
-        semaphore.deallocate()
-    }
-
-    func post() {
-        sem_post(semaphore)
-    }
-
-    func wait() {
-        while sem_wait(semaphore) != 0 {}
-    }
 }

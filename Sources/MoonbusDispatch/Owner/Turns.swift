@@ -33,6 +33,13 @@ final class Turns: @unchecked Sendable {
         close(epoll)
     }
 
+    /// Lets go of everything that others have left here: the thread ends.
+    func clear() {
+        endHooks = []
+        timers = Timers()
+        watches = []
+    }
+
     // MARK: Timers
 
     func addTimer(after delay: Duration, _ fire: @escaping () -> Void) -> OwnerTimer {

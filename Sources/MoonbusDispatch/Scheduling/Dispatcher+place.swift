@@ -23,7 +23,9 @@ extension Dispatcher {
             let place = recorded[index]
             let first = next
             while next < matches.count, matches[next].event == index {
-                if !place.isDuplicate { enqueue(events[index], position: place.position, in: matches[next].queue, ask: ask, askIndex: index) }
+                if !place.isDuplicate {
+                    enqueue(events[index], position: place.position, in: matches[next].queue, ask: ask, askIndex: index)
+                }
                 next += 1
             }
             if place.isDuplicate {

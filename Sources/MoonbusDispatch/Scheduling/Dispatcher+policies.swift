@@ -30,7 +30,8 @@ extension Dispatcher {
     /// Makes sure that what waits goes out when the time of its first event is over.
     func armBatch(_ queue: SubscriptionQueue) {
         guard let batch = queue.spec.policy.batch, queue.batchTimer == nil, !queue.flow.pointee.isBatchOver,
-            let first = queue.waiting.first else { return }
+            let first = queue.waiting.first
+        else { return }
         let waited = Duration.nanoseconds(now() - owed[first].pointee.started)
         queue.batchTimer = owner.timer(after: batch.within - waited) { [unowned self] in
             queue.batchTimer = nil

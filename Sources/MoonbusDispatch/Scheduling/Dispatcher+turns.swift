@@ -76,7 +76,7 @@ extension Dispatcher {
 
     /// Asks a delivery's endpoint to end it early.
     func cancel(_ slot: UInt32, reason: String) {
-        guard owed[slot].pointee.stage == .flying else { return }
+        guard owed[slot].pointee.stage == .flying, !isOver else { return }
         endpoints[owed[slot].pointee.endpoint].endpoint.cancel(owed.id(of: slot), reason: reason)
     }
 
@@ -94,7 +94,7 @@ extension Dispatcher {
     /// - Returns: its slot; nil for an id that is unknown, or not at an endpoint any more.
     @inline(__always)
     func land(_ id: UInt64, _ landings: inout Landings) -> UInt32? {
-        guard let slot = owed.find(id), owed[slot].pointee.stage == .flying else { return nil }
+        guard !isOver, let slot = owed.find(id), owed[slot].pointee.stage == .flying else { return nil }
         flows[owed[slot].pointee.queue].removeFlight(slot, in: owed)
         owed[slot].pointee.stage = .settling
         if owed[slot].pointee.endpoint != landings.endpoint {

@@ -59,13 +59,21 @@ final class Endpoints {
 
     /// Forgets an idle entry, and tells those who waited for that.
     func forgetIfIdle(_ entry: EndpointEntry) {
-        guard entry.isIdle, entries[Int(entry.index)] === entry else { return }
+        guard entry.isIdle, Int(entry.index) < entries.count, entries[Int(entry.index)] === entry else { return }
         entries[Int(entry.index)] = nil
         indices[ObjectIdentifier(entry.endpoint)] = nil
         free.append(entry.index)
         let drained = entry.drained
         entry.drained = []
         for tell in drained { tell() }
+    }
+
+    /// Forgets all endpoints: the bus has stopped.
+    func removeAll() {
+        entries = []
+        indices = [:]
+        free = []
+        dirty = []
     }
 
     /// Gives an endpoint a turn.

@@ -55,50 +55,23 @@ struct Flow {
     }
 }
 
-/// The flows of all queues, by the queues' indices, each at an address of its own. Confined to the owner thread.
+/// The flows of all queues, by the queues' indices. A flow belongs to its queue and lives as long as that. Confined to the owner thread.
 final class FlowTable {
-    private var flows: UnsafeMutablePointer<UnsafeMutablePointer<Flow>?>
-    private var capacity = 64
+    private var flows = ContiguousArray<UnsafeMutablePointer<Flow>?>()
 
-    init() {
-        flows = .allocate(capacity: capacity)
-        flows.initialize(repeating: nil, count: capacity)
-    }
-
-    deinit {
-        for index in 0..<capacity where flows[index] != nil { remove(UInt32(index)) }
-        flows.deallocate()
-    }
-
-    /// The flow of a queue that is there.
+    /// The flow of a queue. Indices come from the router and from deliveries; both keep their queue in the table.
     @inline(__always)
     subscript(index: UInt32) -> UnsafeMutablePointer<Flow> {
-        // Indices come from the router and from deliveries, which keep their queue: a missing flow would be a bug of ours.
-        flows[Int(index)].unsafelyUnwrapped
-    }
-
-    /// Makes the flow of a new queue.
-    func add(_ index: UInt32) -> UnsafeMutablePointer<Flow> {
-        while Int(index) >= capacity { grow() }
-        let flow = UnsafeMutablePointer<Flow>.allocate(capacity: 1)
-        flow.initialize(to: Flow())
-        flows[Int(index)] = flow
+        guard let flow = flows[Int(index)] else { preconditionFailure("a queue stays as long as something knows its index") }
         return flow
     }
 
-    /// Frees the flow of a queue that nothing knows any more.
-    func remove(_ index: UInt32) {
-        flows[Int(index)]?.deinitialize(count: 1)
-        flows[Int(index)]?.deallocate()
-        flows[Int(index)] = nil
+    func add(_ flow: UnsafeMutablePointer<Flow>, at index: UInt32) {
+        while flows.count <= Int(index) { flows.append(nil) }
+        flows[Int(index)] = flow
     }
 
-    private func grow() {
-        let larger = UnsafeMutablePointer<UnsafeMutablePointer<Flow>?>.allocate(capacity: capacity * 2)
-        larger.moveInitialize(from: flows, count: capacity)
-        (larger + capacity).initialize(repeating: nil, count: capacity)
-        flows.deallocate()
-        flows = larger
-        capacity *= 2
+    func remove(at index: UInt32) {
+        flows[Int(index)] = nil
     }
 }

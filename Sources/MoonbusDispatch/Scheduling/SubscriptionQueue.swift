@@ -22,7 +22,7 @@ final class SubscriptionQueue: @unchecked Sendable {
     }
 
     let index: UInt32
-    /// What changes with each delivery.
+    /// What changes with each delivery; freed with the queue.
     let flow: UnsafeMutablePointer<Flow>
     /// Rises with each subscription: the order of results.
     let order: Int
@@ -56,14 +56,20 @@ final class SubscriptionQueue: @unchecked Sendable {
     var deadCount: UInt64 = 0
     var shedCount: UInt64 = 0
 
-    init(index: UInt32, flow: UnsafeMutablePointer<Flow>, order: Int, spec: SubscriptionSpec) {
+    init(index: UInt32, order: Int, spec: SubscriptionSpec) {
         self.index = index
-        self.flow = flow
+        flow = .allocate(capacity: 1)
+        flow.initialize(to: Flow())
         self.order = order
         name = spec.name
         identityKey = Identity.key(subscription: spec.name)
         self.spec = spec
         readPolicy()
+    }
+
+    deinit {
+        flow.deinitialize(count: 1)
+        flow.deallocate()
     }
 
     private func readPolicy() {

@@ -212,7 +212,8 @@ extension Dispatcher {
         extra.conflicts += 1
         guard extra.conflicts > configuration.conflictsMax else { return requeue(slot, countsAsAttempt: false) }
         extra.conflicts = 0
-        let text = "\(named) changed under this handler \(configuration.conflictsMax + 1) times in a row: give events that write the same state one key"
+        let text =
+            "\(named) changed under this handler \(configuration.conflictsMax + 1) times in a row: give events that write the same state one key"
         let batch = takeBatch()
         settleFailed(slot, Fault(.conflict, text), batch)
         commit(batch)

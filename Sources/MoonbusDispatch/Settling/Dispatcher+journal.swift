@@ -15,7 +15,8 @@ extension Dispatcher {
     }
 
     func scan(
-        plugin: String, prefix: String, after: String?, limit: Int, completion: @escaping @Sendable (Result<[StateEntry], JournalError>) -> Void
+        plugin: String, prefix: String, after: String?, limit: Int,
+        completion: @escaping @Sendable (Result<[StateEntry], JournalError>) -> Void
     ) {
         let question = JournalQuestion.scan(plugin: plugin, prefix: prefix, after: after, limit: limit, now: owner.clock.now())
         journal.read(question) { answer in
@@ -45,7 +46,9 @@ extension Dispatcher {
 
     private func revive(_ letter: DeadLetter, _ completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) throws(JournalError) {
         guard let queue = names[letter.subscription], queue.phase == .serving, let number = queue.number else {
-            throw JournalError(.notFound, "dead letter \(letter.id) is for subscription '\(letter.subscription)', which is not there: load its plugin first")
+            throw JournalError(
+                .notFound,
+                "dead letter \(letter.id) is for subscription '\(letter.subscription)', which is not there: load its plugin first")
         }
         let now = owner.clock.now()
         let stray = letter.position == 0 ? nil : Stray(position: letter.position, event: letter.event, due: now, failures: letter.failures)

@@ -56,7 +56,11 @@ extension Dispatcher {
             guard !isOver, isWanted() else { return }
             isOver = true
             let limit = DurationText.format(configuration.fullPatience)
-            tooLate(Fault(.full, "subscription '\(name)' had no room for the events of this handler for \(limit): let it catch up, then retry the dead letter"))
+            tooLate(
+                Fault(
+                    .full,
+                    "subscription '\(name)' had no room for the events of this handler for \(limit): let it catch up, then retry the dead letter"
+                ))
         }
         func seeker() -> RoomSeeker {
             RoomSeeker(

@@ -3,22 +3,22 @@ internal import MoonbusJournal
 
 /// From outcomes to what the journal commits.
 extension Dispatcher {
-    /// Takes outcomes of any kind.
+    /// Takes outcomes of any kind. Those without effects and result are settled first: they have nothing that could depend on the order.
     func settle(_ outcomes: [Outcome]) {
         let batch = takeBatch()
         var landings = Landings()
-        for outcome in outcomes {
-            guard let slot = land(outcome.delivery, &landings) else { continue }
-            switch outcome.verdict {
-            case .done(nil) where outcome.effects.isEmpty && !flows[owed[slot].pointee.queue].pointee.hasClockwork:
-                add(slot, .done, .done, to: batch)
-            case .done(let result): settleDone(slot, result, outcome.effects, batch)
-            case .failed(let fault): settleFailed(slot, fault, batch)
-            case .rejected(let reason): settleDead(slot, Fault(.rejected, reason), batch)
-            case .retry(let delay): settleRetry(slot, nil, after: max(.zero, delay), batch)
-            case .interrupted: requeue(slot, countsAsAttempt: false)
+        var others: [(slot: UInt32, index: Int)] = []
+        batch.fill(outcomes.count) { settlements, endings in
+            for index in outcomes.indices {
+                guard let slot = land(outcomes[index].delivery, &landings) else { continue }
+                if case .done(nil) = outcomes[index].verdict, outcomes[index].effects.isEmpty, !hasClockwork(slot) {
+                    addDone(slot, &settlements, &endings)
+                } else {
+                    others.append((slot, index))
+                }
             }
         }
+        for other in others { settle(other.slot, outcomes[other.index], batch) }
         book(landings)
         commit(batch)
     }
@@ -26,18 +26,40 @@ extension Dispatcher {
     /// Takes deliveries whose handlers returned nothing and want nothing.
     func settle(done ids: [UInt64]) {
         let batch = takeBatch()
-        batch.reserve(ids.count)
         var landings = Landings()
-        for id in ids {
-            guard let slot = land(id, &landings) else { continue }
-            if flows[owed[slot].pointee.queue].pointee.hasClockwork {
-                settleDone(slot, nil, [], batch)
-            } else {
-                add(slot, .done, .done, to: batch)
+        var ticks: [UInt32] = []
+        batch.fill(ids.count) { settlements, endings in
+            for id in ids {
+                guard let slot = land(id, &landings) else { continue }
+                if hasClockwork(slot) { ticks.append(slot) } else { addDone(slot, &settlements, &endings) }
             }
         }
+        for slot in ticks { settleDone(slot, nil, [], batch) }
         book(landings)
         commit(batch)
+    }
+
+    private func settle(_ slot: UInt32, _ outcome: Outcome, _ batch: SettlingBatch) {
+        switch outcome.verdict {
+        case .done(let result): settleDone(slot, result, outcome.effects, batch)
+        case .failed(let fault): settleFailed(slot, fault, batch)
+        case .rejected(let reason): settleDead(slot, Fault(.rejected, reason), batch)
+        case .retry(let delay): settleRetry(slot, nil, after: max(.zero, delay), batch)
+        case .interrupted: requeue(slot, countsAsAttempt: false)
+        }
+    }
+
+    @inline(__always)
+    private func hasClockwork(_ slot: UInt32) -> Bool {
+        flows[owed[slot].pointee.queue].pointee.hasClockwork
+    }
+
+    /// Adds the settlement of a delivery that is just done.
+    @inline(__always)
+    private func addDone(_ slot: UInt32, _ settlements: inout [Settlement], _ endings: inout ContiguousArray<SettlingBatch.Ending>) {
+        let number = flows[owed[slot].pointee.queue].pointee.number
+        settlements.append(Settlement(number, coverage(of: slot, .done), .done))
+        endings.append(SettlingBatch.Ending(slot: slot, kind: .done, detail: nil))
     }
 
     /// Commits what policies skipped in this turn.
@@ -124,7 +146,8 @@ extension Dispatcher {
     // MARK: Checkpoints
 
     func checkpoint(_ id: UInt64, _ effects: [Effect]) {
-        guard let slot = owed.find(id), owed[slot].pointee.stage == .flying, let queue = queues[Int(owed[slot].pointee.queue)], !effects.isEmpty
+        guard let slot = owed.find(id), owed[slot].pointee.stage == .flying, let queue = queues[Int(owed[slot].pointee.queue)],
+            !effects.isEmpty
         else { return }
         let detail = SettlingBatch.Detail()
         do throws(Fault) {

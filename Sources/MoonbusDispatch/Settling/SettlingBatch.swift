@@ -38,9 +38,12 @@ final class SettlingBatch: @unchecked Sendable {
     var endings = ContiguousArray<Ending>()
     var isAnswered = false
 
-    func reserve(_ count: Int) {
+    /// Adds many at once: one access to each array for all of them. `body` must not use the batch itself.
+    @inline(__always)
+    func fill(_ count: Int, _ body: (inout [Settlement], inout ContiguousArray<Ending>) -> Void) {
         settlements.reserveCapacity(count)
         endings.reserveCapacity(count)
+        body(&settlements, &endings)
     }
 
     func clear() {

@@ -61,7 +61,9 @@ struct Stager {
             }
         }
         if !delayed.isEmpty, delayedCount + delayed.count > configuration.delayedMax {
-            throw Fault(.full, "\(delayedCount) events wait for their time already, the limit is \(configuration.delayedMax): emit fewer with a delay")
+            throw Fault(
+                .full,
+                "\(delayedCount) events wait for their time already, the limit is \(configuration.delayedMax): emit fewer with a delay")
         }
         let hasState = !state.reads.isEmpty || !state.writes.isEmpty
         return Commit(
@@ -81,7 +83,8 @@ struct Stager {
 
     private func loopLetter(_ event: Event, _ lineage: Lineage) -> DeadLetter {
         let chain = lineage.chain(to: cause, then: event)
-        let text = "'\(event.typeText)' would have gone through \(event.hops) handlers, the limit is \(configuration.hopsMax): \(chain); "
+        let text =
+            "'\(event.typeText)' would have gone through \(event.hops) handlers, the limit is \(configuration.hopsMax): \(chain); "
             + "break the loop, or emit fewer steps"
         return DeadLetter(
             subscription: queue.name, position: 0, event: event,

@@ -49,7 +49,8 @@ extension Dispatcher {
         var seen = Set<String>()
         for spec in specs {
             guard (1...255).contains(spec.name.utf8.count), !spec.name.utf8.contains(where: { $0 < 0x21 || $0 == 0x7F }) else {
-                throw SubscribeError(.badName, "subscription '\(spec.name)': a name has 1 to 255 bytes, without spaces and control characters")
+                throw SubscribeError(
+                    .badName, "subscription '\(spec.name)': a name has 1 to 255 bytes, without spaces and control characters")
             }
             guard seen.insert(spec.name).inserted else {
                 throw SubscribeError(.badName, "subscription '\(spec.name)' is declared twice: give each a name of its own")
@@ -65,7 +66,8 @@ extension Dispatcher {
     private func add(_ spec: SubscriptionSpec, _ entry: EndpointEntry) -> SubscriptionQueue {
         let index = freeQueues.popLast() ?? UInt32(queues.count)
         queueOrder += 1
-        let queue = SubscriptionQueue(index: index, flow: flows.add(index), order: queueOrder, spec: spec)
+        let queue = SubscriptionQueue(index: index, order: queueOrder, spec: spec)
+        flows.add(queue.flow, at: index)
         queue.joined = lastPosition
         if Int(index) == queues.count { queues.append(queue) } else { queues[Int(index)] = queue }
         names[spec.name] = queue
@@ -125,7 +127,7 @@ extension Dispatcher {
         queue.waiting.removeAll()
         queue.urgent.removeAll()
         queue.debouncing = Debouncing()
-        for timer in [queue.batchTimer, queue.flightTimer] { if let timer { owner.cancel(timer) } }
+        if let timer = queue.batchTimer { owner.cancel(timer) }
         let mine = owed.slots { $0.queue == queue.index && ($0.stage == .queued || $0.stage == .held || $0.stage == .retrying) }
         let members = Set(owed.slots { $0.queue == queue.index }.flatMap { owed[$0].pointee.extra?.members ?? [] })
         shed.removeAll { owed[$0].pointee.queue == queue.index }
@@ -144,9 +146,12 @@ extension Dispatcher {
     }
 
     func freeIfIdle(_ queue: SubscriptionQueue) {
-        guard queue.phase == .retired, queue.inFlight == 0, queue.flow.pointee.reserved == 0, queues[Int(queue.index)] === queue else { return }
+        guard queue.phase == .retired, queue.inFlight == 0, queue.flow.pointee.reserved == 0, queues[Int(queue.index)] === queue else {
+            return
+        }
         queues[Int(queue.index)] = nil
-        flows.remove(queue.index)
+        flows.remove(at: queue.index)
+        if let timer = queue.flightTimer { owner.cancel(timer) }
         freeQueues.append(queue.index)
     }
 
@@ -214,7 +219,9 @@ extension Dispatcher {
                 var progress = known
                 guard case .success(.events(let page)) = result, let last = page.last else {
                     if case .failure(let error) = result {
-                        self.logger.error("'\(queue.name)' starts without the events after position \(position), which the journal could not read: \(error)")
+                        self.logger.error(
+                            "'\(queue.name)' starts without the events after position \(position), which the journal could not read: \(error)"
+                        )
                     }
                     return self.caughtUp(queue, progress, found, schedule)
                 }

@@ -18,6 +18,7 @@ public struct EventSequence: AsyncSequence, Sendable {
     /// How many events were skipped so far because the reader was too slow.
     public var skippedCount: Int { view.tap.skippedCount }
 
+    /// Starts reading.
     public func makeAsyncIterator() -> Iterator { Iterator(view: view) }
 
     /// Reads the events one by one.

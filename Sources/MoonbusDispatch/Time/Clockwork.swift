@@ -190,7 +190,8 @@ extension Dispatcher {
             return .object(object)
         }
         let data = JSON(.object(["event": .string(event.id), "type": .string(event.typeText), "results": .array(results)]))
-        enqueueDirectly(ownEvent(of: queue, "moonbus.result", data: data, id: "\(event.id)-result", cause: event), in: queue, isResult: true)
+        enqueueDirectly(
+            ownEvent(of: queue, "moonbus.result", data: data, id: "\(event.id)-result", cause: event), in: queue, isResult: true)
     }
 
     /// An event of the bus's own, for one subscription.
@@ -200,7 +201,8 @@ extension Dispatcher {
         let name = queue.name.hasPrefix(prefix) ? String(queue.name.dropFirst(prefix.count)) : queue.name
         do {
             return try Event(
-                type: EventType(type), data: data, id: id.map { String($0.suffix(250)) }, source: "/plugins/\(queue.spec.plugin)/\(kind)/\(name)",
+                type: EventType(type), data: data, id: id.map { String($0.suffix(250)) },
+                source: "/plugins/\(queue.spec.plugin)/\(kind)/\(name)",
                 time: owner.clock.now(), traceparent: cause?.traceparent, causeid: cause?.id, hops: cause.map { $0.hops + 1 } ?? 0)
         } catch {
             preconditionFailure("names of subscriptions are checked when they are made: \(error)")

@@ -185,7 +185,8 @@ private struct CronField {
                 values = range.lowerBound...(name == "weekday" ? 6 : range.upperBound)
             } else {
                 let ends = rangeText.split(separator: "-", omittingEmptySubsequences: false)
-                guard ends.count <= 2, let low = value(ends[0]), let high = ends.count == 2 ? value(ends[1]) : (parts.count == 2 ? range.upperBound : low),
+                guard ends.count <= 2, let low = value(ends[0]),
+                    let high = ends.count == 2 ? value(ends[1]) : (parts.count == 2 ? range.upperBound : low),
                     low <= high
                 else { throw wrong(text) }
                 values = low...high

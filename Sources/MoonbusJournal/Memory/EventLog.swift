@@ -22,14 +22,14 @@ struct EventLog {
     mutating func append(_ event: Event) {
         if count == ring.count { grow() }
         ring[slot(of: next)] = event
-        size += event.recordSize
+        size += event.withUnsafeRecord { $0.count }
         next += 1
     }
 
     /// Drops the event at `first`. There must be one.
     mutating func dropFirst() {
         let slot = slot(of: first)
-        size -= ring[slot]?.recordSize ?? 0
+        size -= ring[slot]?.withUnsafeRecord { $0.count } ?? 0
         ring[slot] = nil
         first += 1
     }

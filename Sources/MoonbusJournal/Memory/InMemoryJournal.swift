@@ -19,26 +19,32 @@ public final class InMemoryJournal: Journal {
         store = Mutex(MemoryStore(limits: limits, clock: clock))
     }
 
+    /// See ``Journal/append(_:completion:)``.
     public func append(_ events: [Event], completion: @escaping @Sendable (Result<[Recorded], JournalError>) -> Void) {
         completion(result { store throws(JournalError) in try store.append(events) })
     }
 
+    /// See ``Journal/claim(_:completion:)``.
     public func claim(_ claims: [Claim], completion: @escaping @Sendable (Result<[Claimed], JournalError>) -> Void) {
         completion(result { store throws(JournalError) in claims.map { store.claim($0) } })
     }
 
+    /// See ``Journal/retire(_:completion:)``.
     public func retire(_ names: [String], completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) {
         completion(result { store throws(JournalError) in names.forEach { store.retire($0) } })
     }
 
+    /// See ``Journal/settle(_:completion:)``.
     public func settle(_ settlements: [Settlement], completion: @escaping @Sendable (Result<[Settled], JournalError>) -> Void) {
         completion(result { store throws(JournalError) in try store.settle(settlements) })
     }
 
+    /// See ``Journal/read(_:completion:)``.
     public func read(_ question: JournalQuestion, completion: @escaping @Sendable (Result<JournalAnswer, JournalError>) -> Void) {
         completion(result { store throws(JournalError) in store.answer(question) })
     }
 
+    /// See ``Journal/trim(through:owing:completion:)``.
     public func trim(
         through position: UInt64, owing: [SubscriptionNumber], completion: @escaping @Sendable (Result<UInt64, JournalError>) -> Void
     ) {

@@ -37,6 +37,8 @@ struct LetterBox {
     }
 
     private static func size(of letter: DeadLetter) -> Int {
-        letter.failures.reduce(letter.event.recordSize + 64) { $0 + $1.fault.message.utf8.count + ($1.fault.traceback?.utf8.count ?? 0) + 64 }
+        letter.failures.reduce(letter.event.recordSize + 64) {
+            $0 + $1.fault.message.utf8.count + ($1.fault.traceback?.utf8.count ?? 0) + 64
+        }
     }
 }

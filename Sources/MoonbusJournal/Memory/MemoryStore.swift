@@ -75,13 +75,17 @@ struct MemoryStore {
     /// Forgets what may be forgotten until the events fit.
     mutating func makeRoom(for events: [Event]) throws(JournalError) {
         var bytes = 0
-        for event in events { bytes += event.recordSize }
+        for event in events { bytes += event.withUnsafeRecord { $0.count } }
         while log.first <= passed, log.count > 0, log.count + events.count > limits.history { log.dropFirst() }
         guard log.count + events.count <= limits.events else {
-            throw JournalError(.full, "the journal holds \(log.count) events that are still owed to someone, its limit is \(limits.events): let handlers catch up")
+            throw JournalError(
+                .full,
+                "the journal holds \(log.count) events that are still owed to someone, its limit is \(limits.events): let handlers catch up"
+            )
         }
         guard size + bytes <= limits.bytes else {
-            throw JournalError(.full, "the journal holds \(size) bytes, its limit is \(limits.bytes): let handlers catch up, or store less state")
+            throw JournalError(
+                .full, "the journal holds \(size) bytes, its limit is \(limits.bytes): let handlers catch up, or store less state")
         }
     }
 

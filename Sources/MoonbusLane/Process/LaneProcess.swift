@@ -13,7 +13,7 @@ import Glibc
 /// It ends with status 0 after `stop` or when the host is gone, 70 when it could not be closed in or was sent nonsense,
 /// by SIGSYS when it makes a forbidden call, by SIGKILL when the thread that started it ends or the host loses patience.
 package enum LaneProcess {
-    private static let socket: Int32 = 3
+    static let socket: Int32 = 3
     private static let pageDescriptor: Int32 = 4
     private static let pageSize = 4_096
     private static let signalCount: Int32 = 65

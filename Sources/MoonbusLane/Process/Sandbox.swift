@@ -47,12 +47,14 @@ enum Sandbox {
         }
         // Signals, but only to its own threads: the watchdog's interrupts, and abort().
         try allow("tgkill", [scmp_arg_cmp(arg: 0, op: SCMP_CMP_EQ, datum_a: scmp_datum_t(getpid()), datum_b: 0)], in: filter)
+        // The worker's frames, to its own socket only: it holds no other, and no descriptor that it could pass on.
+        try allow("sendmsg", [scmp_arg_cmp(arg: 0, op: SCMP_CMP_EQ, datum_a: scmp_datum_t(LaneProcess.socket), datum_b: 0)], in: filter)
         try check("load", seccomp_load(filter))
     }
 
     private static let allowed = [
         // The socket; standard error is /dev/null or the host's.
-        "read", "write", "readv", "writev", "poll", "ppoll",
+        "read", "write", "readv", "poll", "ppoll",
         // Memory.
         "munmap", "mremap", "madvise", "brk",
         // Threads that are there already, and their locks.

@@ -107,7 +107,11 @@ final class LaneOutput {
                 parts = parts.dropFirst()
                 continue
             }
-            var sent = writev(socket, parts.base.baseAddress?.advanced(by: parts.startIndex), Int32(parts.count))
+            // Not writev: on a thread lane, a host that has closed its end must be an error, not the SIGPIPE that ends an embedder.
+            var header = msghdr()
+            header.msg_iov = parts.base.baseAddress?.advanced(by: parts.startIndex)
+            header.msg_iovlen = parts.count
+            var sent = sendmsg(socket, &header, Int32(MSG_NOSIGNAL))
             if sent < 0 {
                 switch errno {
                 case EINTR: continue

@@ -15,8 +15,10 @@ extension JournalConformance {
         Scenario("what is read back is the event, byte for byte") { bench in
             let journal = try await bench.open()
             let event = try Event(
-                type: EventType("orders.eu.created"), data: JSON(#"{"a": [1, 2.50, "ü"]}"#), id: "x", source: "/s", subject: "order-7", key: "k",
-                time: Timestamp(microseconds: 123_456_789), traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", causeid: "c",
+                type: EventType("orders.eu.created"), data: JSON(#"{"a": [1, 2.50, "ü"]}"#), id: "x", source: "/s", subject: "order-7",
+                key: "k",
+                time: Timestamp(microseconds: 123_456_789), traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                causeid: "c",
                 hops: 3, extensions: JSON(#"{"tenant":"t"}"#))
             _ = try await journal.append(event)
             let back = try await journal.events()[0].event
@@ -38,7 +40,8 @@ extension JournalConformance {
         Scenario("the same id from another source is another event") { bench in
             let journal = try await bench.open()
             // Concatenated, source and id of both are the same bytes: neither may be taken for the other.
-            let recorded = try await journal.append(Sample.event("a1", source: "/x"), Sample.event("a", source: "1/x"), Sample.event("a1", source: "/y"))
+            let recorded = try await journal.append(
+                Sample.event("a1", source: "/x"), Sample.event("a", source: "1/x"), Sample.event("a1", source: "/y"))
             try bench.expect(recorded.map(\.isDuplicate), is: [false, false, false], "duplicates")
         },
         Scenario("completions come once each, in the order of the calls") { bench in
@@ -64,7 +67,8 @@ extension JournalConformance {
         Scenario("an event is found by its id, the newest first") { bench in
             let journal = try await bench.open()
             _ = try await journal.append(Sample.event("a", source: "/x"), Sample.event("a", source: "/y"), Sample.event("b"))
-            guard case .events(let found) = try await journal.read(.event(id: "a")), case .events(let none) = try await journal.read(.event(id: "z"))
+            guard case .events(let found) = try await journal.read(.event(id: "a")),
+                case .events(let none) = try await journal.read(.event(id: "z"))
             else { throw ConformanceFailure(description: "'\(bench.scenario)': the answer is of another kind") }
             try bench.expect(found.map(\.event.source), is: ["/y"], "the newest 'a'")
             try bench.expect(none, is: [], "an unknown id")

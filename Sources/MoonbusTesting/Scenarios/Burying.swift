@@ -23,7 +23,8 @@ extension JournalConformance {
             let journal = try await bench.open()
             let claimed = try await journal.claim("s")
             let places = try await journal.append(Sample.events(2)).map(\.position)
-            try await journal.settle(claimed, Sample.span(claimed.floor, places[0]), .dead([Sample.letter("s", places[0], Sample.event("e1"))]))
+            try await journal.settle(
+                claimed, Sample.span(claimed.floor, places[0]), .dead([Sample.letter("s", places[0], Sample.event("e1"))]))
             try await journal.settle(claimed, Sample.span(places[0], places[1]), .dead([Sample.letter("s", places[1], Sample.event("e2"))]))
             try bench.expect(try await journal.deadLetters().map(\.event.id), is: ["e2", "e1"], "letters")
         },

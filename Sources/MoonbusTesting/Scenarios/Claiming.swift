@@ -29,7 +29,8 @@ extension JournalConformance {
             let first = try await journal.claim("s")
             let recorded = try await journal.append(Sample.events(2))
             let event = try Sample.event("e1")
-            try await journal.settle(first, Sample.span(first.floor, recorded[0].position), .retry([Sample.stray(recorded[0].position, event)]))
+            try await journal.settle(
+                first, Sample.span(first.floor, recorded[0].position), .retry([Sample.stray(recorded[0].position, event)]))
             try await journal.retire("s")
             try await journal.retire("never heard of")
             let again = try await journal.claim("s")

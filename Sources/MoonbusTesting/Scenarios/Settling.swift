@@ -100,7 +100,9 @@ extension JournalConformance {
             let journal = try await bench.open()
             let claimed = try await journal.claim("s")
             let places = try await journal.append(Sample.events(3)).map(\.position)
-            let coverage = Settlement.Coverage.spans([Span(after: claimed.floor, through: places[0]), Span(after: places[1], through: places[2])])
+            let coverage = Settlement.Coverage.spans([
+                Span(after: claimed.floor, through: places[0]), Span(after: places[1], through: places[2]),
+            ])
             try await journal.settle(claimed, coverage, .done, Commit(events: [try Sample.event("out")]))
             let now = try await journal.claim("s")
             try bench.expect(now.floor, is: places[0], "the floor")

@@ -34,9 +34,11 @@ extension JournalConformance {
             let version = try await journal.value("p", "k")?.version ?? 0
             try await journal.settle(claimed, .nothing, .done, Sample.write("k", nil))
             try bench.expect(try await journal.value("p", "k"), is: nil, "after the deletion")
-            let old = try await journal.settle(claimed, .nothing, .done, Sample.write("k", "2", reads: [StateRead(key: "k", version: version)]))
+            let old = try await journal.settle(
+                claimed, .nothing, .done, Sample.write("k", "2", reads: [StateRead(key: "k", version: version)]))
             try bench.expect(old, is: .conflict(keys: ["k"]), "with the old version")
-            let absent = try await journal.settle(claimed, .nothing, .done, Sample.write("k", "2", reads: [StateRead(key: "k", version: 0)]))
+            let absent = try await journal.settle(
+                claimed, .nothing, .done, Sample.write("k", "2", reads: [StateRead(key: "k", version: 0)]))
             try bench.expect(absent, is: .committed([]), "as absent")
             let again = try await journal.value("p", "k")?.version ?? 0
             try bench.expect(again > version, "a version is not used again")
@@ -44,7 +46,9 @@ extension JournalConformance {
         Scenario("of several writes of one key in a settlement the last one wins") { bench in
             let journal = try await bench.open()
             let claimed = try await journal.claim("s")
-            let writes = [StateWrite(key: "k", value: try JSON("1")), StateWrite(key: "k", value: nil), StateWrite(key: "k", value: try JSON("3"))]
+            let writes = [
+                StateWrite(key: "k", value: try JSON("1")), StateWrite(key: "k", value: nil), StateWrite(key: "k", value: try JSON("3")),
+            ]
             try await journal.settle(claimed, .nothing, .done, Commit(state: StateChange(plugin: "p", writes: writes)))
             try bench.expect(try await journal.value("p", "k")?.value, is: try JSON("3"), "the value")
         },
@@ -59,13 +63,16 @@ extension JournalConformance {
             try bench.expect(try await journal.value("p", "new")?.expires, is: future, "when the other expires")
             try bench.expect(try await journal.value("p", "new", now: future), is: nil, "the other at its end")
             try bench.expect(try await journal.scan("p", ""), is: ["new"], "a scan")
-            let absent = try await journal.settle(claimed, .nothing, .done, Sample.write("old", "2", reads: [StateRead(key: "old", version: 0)]))
+            let absent = try await journal.settle(
+                claimed, .nothing, .done, Sample.write("old", "2", reads: [StateRead(key: "old", version: 0)]))
             try bench.expect(absent, is: .committed([]), "a write that saw it absent")
         },
         Scenario("a scan gives the keys with a prefix in bytewise order, page by page") { bench in
             let journal = try await bench.open()
             let claimed = try await journal.claim("s")
-            for key in ["b:2", "a", "b:10", "b", "c", "b:ä", "b:Z"] { try await journal.settle(claimed, .nothing, .done, Sample.write(key, "0")) }
+            for key in ["b:2", "a", "b:10", "b", "c", "b:ä", "b:Z"] {
+                try await journal.settle(claimed, .nothing, .done, Sample.write(key, "0"))
+            }
             try await journal.settle(claimed, .nothing, .done, Sample.write("b:1", "0", plugin: "other"))
             try bench.expect(try await journal.scan("p", "b:"), is: ["b:10", "b:2", "b:Z", "b:ä"], "all")
             try bench.expect(try await journal.scan("p", "b:", limit: 2), is: ["b:10", "b:2"], "the first page")

@@ -30,7 +30,9 @@ extension JournalConformance {
             let place = try await journal.append(Sample.events(1))[0].position
             try await journal.settle(claimed, Sample.span(claimed.floor, place), .retry([Sample.stray(place, Sample.event("e1"))]))
             let first = try await journal.settle(claimed, .strays([place]), .done, Commit(events: [Sample.event("out")]))
-            guard case .committed = first else { throw ConformanceFailure(description: "'\(bench.scenario)': expected a commit, got \(first)") }
+            guard case .committed = first else {
+                throw ConformanceFailure(description: "'\(bench.scenario)': expected a commit, got \(first)")
+            }
             let second = try await journal.settle(claimed, .strays([place]), .done, Commit(events: [Sample.event("other")]))
             try bench.expect(second, is: .hadEnded, "the second time")
             try bench.expect(try await journal.claim("s").strays, is: [], "strays")

@@ -43,14 +43,16 @@ import Testing
     }
 
     @Test(arguments: [
-        (OrderingKey.default, ["1", "3", "4"]), (.type, ["1", "2"]), (.subject, ["1", "2", "3", "4"]), (.path(["user", "id"]), ["1", "2", "3"]),
+        (OrderingKey.default, ["1", "3", "4"]), (.type, ["1", "2"]), (.subject, ["1", "2", "3", "4"]),
+        (.path(["user", "id"]), ["1", "2", "3"]),
         (.none, ["1", "2", "3", "4"]),
     ])
     func `the policy says what the key is`(key: OrderingKey, together: [String]) async throws {
         let test = try await TestBus()
         let endpoint = try await test.plugin(policy: .init(key: key)) { _ in nil }
         try await test.bus.emit([
-            event("a", id: "1", key: "k", data: #"{"user":{"id":7}}"#), event("b", id: "2", key: "k"), event("a", id: "3", data: #"{"user":{"id":8}}"#),
+            event("a", id: "1", key: "k", data: #"{"user":{"id":7}}"#), event("b", id: "2", key: "k"),
+            event("a", id: "3", data: #"{"user":{"id":8}}"#),
             event("b", id: "4", data: #"{"user":{"id":7}}"#),
         ])
         test.catchUp()
@@ -92,7 +94,9 @@ import Testing
 
     @Test func `a run that overruns its wall-clock limit is cancelled and tried again`() async throws {
         let test = try await TestBus()
-        let endpoint = try await test.plugin(policy: .init(timeout: .seconds(5))) { $0.attempt == 1 && $0.event.id == "slow" ? nil : .done(nil) }
+        let endpoint = try await test.plugin(policy: .init(timeout: .seconds(5))) {
+            $0.attempt == 1 && $0.event.id == "slow" ? nil : .done(nil)
+        }
         try await test.bus.emit([event("a", id: "slow")])
         test.clock.advance(by: .seconds(2))
         try await test.bus.emit([event("a", id: "fast")])

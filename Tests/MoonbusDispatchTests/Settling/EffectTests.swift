@@ -44,7 +44,9 @@ import Testing
         let test = try await TestBus()
         let changes = Changes()
         try await test.onOwner { test.bus.onStateChange { changes.note($0, $1) } }
-        try await test.plugin { _ in .done(nil, [.set(key: "k", value: .null, expiry: nil), .set(key: "gone", value: .null, expiry: nil), .delete(key: "gone")]) }
+        try await test.plugin { _ in
+            .done(nil, [.set(key: "k", value: .null, expiry: nil), .set(key: "gone", value: .null, expiry: nil), .delete(key: "gone")])
+        }
         try await test.bus.emit(event("a"), until: .settled)
         let found = Changes()
         try await test.onOwner {
@@ -82,7 +84,9 @@ import Testing
 
     @Test func `an emit that cannot be is a failure of the handler`() async throws {
         let test = try await TestBus()
-        try await test.plugin(policy: .init(retry: .init(attempts: 1))) { _ in .done(nil, [emit("out", nil, .init(key: String(repeating: "k", count: 300)))]) }
+        try await test.plugin(policy: .init(retry: .init(attempts: 1))) { _ in
+            .done(nil, [emit("out", nil, .init(key: String(repeating: "k", count: 300)))])
+        }
         let receipt = try await test.bus.emit(event("a"), until: .settled)
         #expect(receipt.results.map(\.status) == [.dead])
         #expect(receipt.results[0].error?.message.contains("bus.emit('out')") == true)

@@ -112,4 +112,22 @@ import Testing
         await stopping.value
         #expect(answers.receipts.count == 1)
     }
+
+    @Test func `a subscription that goes while its event is being recorded takes nothing from the one that comes after it`() async throws {
+        let (test, journal) = try await start()
+        try await test.plugin("one", "a", policy: .init(queueLimit: 2))
+        settle(test, journal)
+        let answers = Answers()
+        test.bus.submit([try event("a", id: "1")]) { answers.add($0) }
+        test.catchUp()
+        try await test.onOwner { test.bus.remove(plugin: "one") }
+        let two = try await test.plugin("two", "a", policy: .init(queueLimit: 2)) { _ in nil }
+        settle(test, journal)
+        #expect(answers.receipts.count == 1)
+        #expect(two.ids == [])
+        for id in ["2", "3", "4"] { test.bus.submit([try event("a", id: id)]) { answers.add($0) } }
+        settle(test, journal)
+        #expect(two.ids == ["2", "3"])
+        #expect(answers.errors.map(\.code) == [.full])
+    }
 }

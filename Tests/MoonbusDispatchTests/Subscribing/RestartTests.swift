@@ -57,7 +57,9 @@ import Testing
         await first.bus.stop()
 
         let second = try await start()
-        let endpoint = try await second.plugin(policy: .init(retry: .init(attempts: 3, backoff: .seconds(1)))) { .failed("after \($0.attempt)") }
+        let endpoint = try await second.plugin(policy: .init(retry: .init(attempts: 3, backoff: .seconds(1)))) {
+            .failed("after \($0.attempt)")
+        }
         clock.advance(by: .seconds(49))
         #expect(endpoint.ids == [])
         clock.advance(by: .seconds(10))

@@ -143,3 +143,35 @@ import Testing
         await bus.stop()
     }
 }
+
+@Suite struct BusLifeTests {
+    @Test func `a stopped bus is freed, handlers included`() async throws {
+        weak var gone: EventBus?
+        weak var journal: InMemoryJournal?
+        do {
+            let store = InMemoryJournal()
+            let bus = EventBus(journal: store, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            (gone, journal) = (bus, store)
+            try await bus.start()
+            try await bus.subscribe(EventPattern("a"), name: "s") { _, _ in nil }
+            try await bus.emit(event("a"), until: .settled)
+            await bus.stop()
+        }
+        // The task that ran the handler lets go of the bus a moment after its outcome was settled.
+        for _ in 0..<100_000 where gone != nil || journal != nil { await Task.yield() }
+        #expect(gone == nil && journal == nil)
+    }
+
+    @Test func `a bus that nobody holds any more ends by itself`() async throws {
+        weak var journal: InMemoryJournal?
+        do {
+            let store = InMemoryJournal()
+            journal = store
+            let bus = EventBus(journal: store, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            try await bus.start()
+            try await bus.emit(event("a"))
+        }
+        for _ in 0..<100_000 where journal != nil { await Task.yield() }
+        #expect(journal == nil)
+    }
+}

@@ -64,7 +64,8 @@ final class DeferredJournal: Journal {
         inner.read(question, completion: completion)
     }
 
-    func trim(through position: UInt64, owing: [SubscriptionNumber], completion: @escaping @Sendable (Result<UInt64, JournalError>) -> Void) {
+    func trim(through position: UInt64, owing: [SubscriptionNumber], completion: @escaping @Sendable (Result<UInt64, JournalError>) -> Void)
+    {
         inner.trim(through: position, owing: owing) { result in self.later { completion(result) } }
     }
 }

@@ -23,7 +23,8 @@ import Testing
         #expect(endpoint.deliveries.map(\.event.source) == Array(repeating: "/plugins/p/timers/tick", count: 3))
         #expect(
             endpoint.deliveries.map { $0.event.data?.text } == [
-                #"{"scheduled":"2026-01-01T00:00:10Z"}"#, #"{"scheduled":"2026-01-01T00:00:20Z"}"#, #"{"scheduled":"2026-01-01T00:00:30Z"}"#,
+                #"{"scheduled":"2026-01-01T00:00:10Z"}"#, #"{"scheduled":"2026-01-01T00:00:20Z"}"#,
+                #"{"scheduled":"2026-01-01T00:00:30Z"}"#,
             ])
         #expect(await test.bus.statistics().recorded == 0)
     }
@@ -48,7 +49,8 @@ import Testing
         test.clock.advance(by: .seconds(3 * 86_400))
         #expect(
             endpoint.deliveries.map { $0.event.data?.text } == [
-                #"{"scheduled":"2026-01-01T07:00:00Z"}"#, #"{"scheduled":"2026-01-02T07:00:00Z"}"#, #"{"scheduled":"2026-01-03T07:00:00Z"}"#,
+                #"{"scheduled":"2026-01-01T07:00:00Z"}"#, #"{"scheduled":"2026-01-02T07:00:00Z"}"#,
+                #"{"scheduled":"2026-01-03T07:00:00Z"}"#,
             ])
     }
 
@@ -57,7 +59,8 @@ import Testing
         let cron = TestEndpoint(test.bus) { _ in .done(nil) }
         try await test.replace("p", [spec(.cron(CronSchedule("0 7 * * *")))], by: cron)
         let every = TestEndpoint(test.bus) { _ in .done(nil) }
-        try await test.replace("q", [SubscriptionSpec(name: "q.tick", plugin: "q", trigger: .every(.seconds(3_600)), handler: 1)], by: every)
+        try await test.replace(
+            "q", [SubscriptionSpec(name: "q.tick", plugin: "q", trigger: .every(.seconds(3_600)), handler: 1)], by: every)
         test.clock.jump(to: Timestamp(microseconds: 1_767_225_600_000_000) + .seconds(6 * 3_600 + 3_599))
         test.clock.advance(by: .seconds(61))
         #expect(cron.deliveries.count == 1)
@@ -108,7 +111,8 @@ import Testing
         let endpoint = TestEndpoint(test.bus) { delivery in
             let seen = delivery.event.data?.value.integer ?? 0
             let effects: [Effect] = [emit("beat", "\(seen + 1)"), .cursor(JSON(trusted: Array("\(seen + 1)".utf8)))]
-            return delivery.attempt == 1 && seen == 1 ? TestEndpoint.Reply(verdict: .failed(Fault(.error, "x")), effects: effects) : .done(nil, effects)
+            return delivery.attempt == 1 && seen == 1
+                ? TestEndpoint.Reply(verdict: .failed(Fault(.error, "x")), effects: effects) : .done(nil, effects)
         }
         let sink = try await test.plugin("sink", "beat")
         try await test.replace("p", [spec(.every(.seconds(10)), hasCursor: true)], by: endpoint)

@@ -58,7 +58,9 @@ import Testing
         var configuration = BusConfiguration()
         configuration.delayedMax = 2
         let test = try await TestBus(configuration: configuration)
-        try await test.plugin("source", "in", policy: .init(retry: .init(attempts: 1))) { _ in .done(nil, [emit("out", nil, .init(delay: .seconds(60)))]) }
+        try await test.plugin("source", "in", policy: .init(retry: .init(attempts: 1))) { _ in
+            .done(nil, [emit("out", nil, .init(delay: .seconds(60)))])
+        }
         for _ in 0..<2 { try await test.bus.emit(event("in"), until: .settled) }
         let refused = try await test.bus.emit(event("in"), until: .settled)
         #expect(refused.results.map(\.error?.kind) == [.full])
