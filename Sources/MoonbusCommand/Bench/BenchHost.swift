@@ -50,6 +50,8 @@ struct BenchHost {
         let before = await bus.statistics()
         var sent = 0
         var settled = 0
+        let clock = ContinuousClock()
+        var progress = clock.now
         while settled < count {
             while sent < count, sent - settled < window {
                 let batch = (sent..<min(sent + batchCount, count)).map(event)
@@ -60,10 +62,25 @@ struct BenchHost {
             }
             let now = await bus.statistics()
             guard now.dead == before.dead else { throw CommandError(.internal, "a delivery of the workload failed") }
-            settled = Int(now.settled - before.settled) / deliveriesEach
+            let settledNow = Int(now.settled - before.settled) / deliveriesEach
+            if settledNow > settled { progress = clock.now }
+            settled = settledNow
+            guard clock.now - progress < Self.patience else { throw stalled(settled, of: count, now) }
             // Half a millisecond: a few per cent of the window, and the asking costs nothing then.
             if settled < count, sent == count || sent - settled >= window { try await Task.sleep(for: .microseconds(500)) }
         }
+    }
+
+    /// Without one more settled event for this long, a workload has stalled.
+    private static let patience = Duration.seconds(10)
+
+    private func stalled(_ settled: Int, of count: Int, _ now: BusStatistics) -> CommandError {
+        let waiting = now.subscriptions.filter { $0.queued > 0 || $0.inFlight > 0 }
+        let places = waiting.prefix(3).map { "\($0.name): \($0.queued) queued, \($0.inFlight) in flight" }.joined(separator: "; ")
+        return CommandError(
+            .internal,
+            "the workload stalled: \(settled) of \(count) events settled, \(now.delivered) delivered, \(now.retried) retried; "
+                + "\(waiting.count) subscriptions wait (\(places))")
     }
 
     /// Measures what `work` costs, lanes included.

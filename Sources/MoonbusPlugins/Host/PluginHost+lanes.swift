@@ -226,4 +226,14 @@ extension PluginHost {
         markedLanes = []
         for lane in all where !lane.hasEnded { bury(lane) }
     }
+
+    /// Gives the versions on a lane a turn again: its backlog was full. One that found it so may have nothing there whose answer would do that.
+    ///
+    /// In a turn of its own: the hooks of this one may be over already, and nobody would wake the owner for it.
+    func announceRoom(onLane number: Int) {
+        bus.owner.post {
+            guard let lane = self.lanes.first(where: { $0.number == number }) else { return }
+            for context in lane.contexts.values where context.phase == .serving { self.bus.endpointHasRoom(context.version) }
+        }
+    }
 }

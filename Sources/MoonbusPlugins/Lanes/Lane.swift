@@ -172,6 +172,7 @@ final class Lane {
         isMarked = false
         guard !hasEnded else { return }
         if builder.isOpen { builder.end() }
+        let wasFull = output.size >= Self.backlogMax
         while !output.isEmpty {
             let bytes = output.bytes
             let sent = Glibc.send(socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
@@ -185,6 +186,7 @@ final class Lane {
             }
         }
         fileWatch?.wantsToWrite = !output.isEmpty
+        if wasFull, hasRoom { host.announceRoom(onLane: number) }
     }
 
     // MARK: Receiving
