@@ -95,7 +95,8 @@ let package = Package(
         .executableTarget(
             name: "MoonbusCommand",
             dependencies: [
-                "Moonbus", "MoonbusEvents", "MoonbusJournal", "MoonbusDispatch", "MoonbusLane", "MoonbusLua", "MoonbusPlugins", "MoonbusService", "CLuaShim",
+                "Moonbus", "MoonbusEvents", "MoonbusJournal", "MoonbusDispatch", "MoonbusLane", "MoonbusLua", "MoonbusPlugins",
+                "MoonbusService", "CLuaShim",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -119,7 +120,8 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
-        .testTarget(name: "MoonbusLaneTests", dependencies: ["MoonbusEvents", "MoonbusLua", "MoonbusLane", "CLuaShim"], swiftSettings: strict),
+        .testTarget(
+            name: "MoonbusLaneTests", dependencies: ["MoonbusEvents", "MoonbusLua", "MoonbusLane", "CLuaShim"], swiftSettings: strict),
         .testTarget(
             name: "MoonbusPluginsTests",
             dependencies: [
@@ -136,7 +138,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "MoonbusTests",
-            dependencies: ["Moonbus", "MoonbusEvents", "MoonbusDispatch", "MoonbusJournal", "MoonbusPlugins", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Moonbus", "MoonbusEvents", "MoonbusDispatch", "MoonbusJournal", "MoonbusPlugins",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict),
         .testTarget(name: "MoonbusCommandTests", dependencies: ["MoonbusCommand"], swiftSettings: strict),
     ]

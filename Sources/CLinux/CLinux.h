@@ -1,3 +1,2 @@
 /* What Swift's Glibc module leaves out of Linux: epoll. Only MoonbusDispatch's owner thread imports this. */
 #include <sys/epoll.h>
-#include <sys/eventfd.h>

@@ -36,7 +36,8 @@ package final class LuaContext {
     /// - Parameter answer: called on the lane's thread for each call of a registered function; it must not call back
     ///   into the context, but for ``stage(_:)`` and ``checkpoint()``.
     /// - Throws: ``LuaFault`` `.memory` when the limits do not even hold the library.
-    package init(on lane: LuaLane, limits: LuaLimits = .init(), identifier: UInt64 = 1, answer: @escaping (Call) -> Answer) throws(LuaFault) {
+    package init(on lane: LuaLane, limits: LuaLimits = .init(), identifier: UInt64 = 1, answer: @escaping (Call) -> Answer) throws(LuaFault)
+    {
         let host = Host(answer)
         var options = limits.options(identifier: identifier)
         options.host = Unmanaged.passUnretained(host).toOpaque()
@@ -174,7 +175,8 @@ private final class Host {
 
     func take(_ call: UnsafeMutablePointer<moonbus_host_call>) -> Int32 {
         let arguments = UnsafeBufferPointer(start: call.pointee.arguments, count: Int(call.pointee.argument_count))
-        let asked = LuaContext.Call(name: names[Int(call.pointee.function)], arguments: arguments.map(LuaValue.init), task: call.pointee.task)
+        let asked = LuaContext.Call(
+            name: names[Int(call.pointee.function)], arguments: arguments.map(LuaValue.init), task: call.pointee.task)
         results.removeAll()
         switch answer(asked) {
         case .values(let values):

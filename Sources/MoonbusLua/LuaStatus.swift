@@ -18,7 +18,9 @@ package enum LuaStatus: UInt32, Sendable {
     case cancelled = 9
 
     init(_ status: moonbus_status) {
-        guard let known = LuaStatus(rawValue: status.rawValue) else { preconditionFailure("the shim has a status that Swift does not know") }
+        guard let known = LuaStatus(rawValue: status.rawValue) else {
+            preconditionFailure("the shim has a status that Swift does not know")
+        }
         self = known
     }
 }

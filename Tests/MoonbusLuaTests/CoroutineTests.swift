@@ -3,20 +3,44 @@ import Testing
 
 @Suite struct CoroutineTests {
     @Test(arguments: [
-        ("(function() local make = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b * 2 end) return {make(1), make(5)} end)()", "[2,10]"),
+        (
+            "(function() local make = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b * 2 end) return {make(1), make(5)} end)()",
+            "[2,10]"
+        ),
         ("{coroutine.resume(coroutine.create(function(...) return select('#', ...), ... end), 1, nil, 3)}", "[true,3,1,null,3]".sparse),
         ("(select(2, coroutine.resume(coroutine.create(function() error('x', 0) end))))", "\"x\""),
-        ("(function() local co = coroutine.create(print) coroutine.resume(co) return {coroutine.resume(co)} end)()", #"[false,"cannot resume dead coroutine"]"#),
-        ("(function() local co co = coroutine.create(function() return coroutine.resume(co) end) return {coroutine.resume(co)} end)()", #"[true,false,"cannot resume non-suspended coroutine"]"#),
-        ("(function() local outer = coroutine.running() return coroutine.wrap(function() return {coroutine.resume(outer)} end)() end)()", #"[false,"cannot resume non-suspended coroutine"]"#),
+        (
+            "(function() local co = coroutine.create(print) coroutine.resume(co) return {coroutine.resume(co)} end)()",
+            #"[false,"cannot resume dead coroutine"]"#
+        ),
+        (
+            "(function() local co co = coroutine.create(function() return coroutine.resume(co) end) return {coroutine.resume(co)} end)()",
+            #"[true,false,"cannot resume non-suspended coroutine"]"#
+        ),
+        (
+            "(function() local outer = coroutine.running() return coroutine.wrap(function() return {coroutine.resume(outer)} end)() end)()",
+            #"[false,"cannot resume non-suspended coroutine"]"#
+        ),
         ("(function() local a, b = coroutine.running() return {type(a), b} end)()", #"["thread",true]"#),
         ("{coroutine.isyieldable(), coroutine.wrap(function() return coroutine.isyieldable() end)()}", "[false,true]"),
         ("(select(2, pcall(coroutine.yield)))", "\"attempt to yield from outside a coroutine\""),
-        ("(function() local co = coroutine.create(coroutine.yield) local seen = {coroutine.status(co)} coroutine.resume(co) seen[2] = coroutine.status(co) seen[3] = coroutine.close(co) seen[4] = coroutine.status(co) return seen end)()", #"["suspended","suspended",true,"dead"]"#),
-        ("(function() local log = {} local co = coroutine.create(function() local c <close> = setmetatable({}, {__close = function() log[#log + 1] = 'closed' end}) coroutine.yield() end) coroutine.resume(co) coroutine.close(co) return log end)()", #"["closed"]"#),
-        ("(function() local co = coroutine.create(function() local c <close> = setmetatable({}, {__close = function() error('late', 0) end}) coroutine.yield() end) coroutine.resume(co) return {coroutine.close(co)} end)()", #"[false,"late"]"#),
+        (
+            "(function() local co = coroutine.create(coroutine.yield) local seen = {coroutine.status(co)} coroutine.resume(co) seen[2] = coroutine.status(co) seen[3] = coroutine.close(co) seen[4] = coroutine.status(co) return seen end)()",
+            #"["suspended","suspended",true,"dead"]"#
+        ),
+        (
+            "(function() local log = {} local co = coroutine.create(function() local c <close> = setmetatable({}, {__close = function() log[#log + 1] = 'closed' end}) coroutine.yield() end) coroutine.resume(co) coroutine.close(co) return log end)()",
+            #"["closed"]"#
+        ),
+        (
+            "(function() local co = coroutine.create(function() local c <close> = setmetatable({}, {__close = function() error('late', 0) end}) coroutine.yield() end) coroutine.resume(co) return {coroutine.close(co)} end)()",
+            #"[false,"late"]"#
+        ),
         ("(select(2, pcall(coroutine.wrap(function() error({code = 7}) end)))).code", "7"),
-        ("(function() local t = {} for w in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end end) do t[#t + 1] = w end return t end)()", "[1,2,3]"),
+        (
+            "(function() local t = {} for w in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end end) do t[#t + 1] = w end return t end)()",
+            "[1,2,3]"
+        ),
         ("{pcall(function(...) return coroutine.yield and ... end, 1)}", "[true,1]"),
     ])
     func `coroutines behave as Lua's`(expression: String, expected: String) throws {
@@ -57,7 +81,8 @@ import Testing
 
     @Test func `an answer that is an error is raised where the handler waited, and may be caught there`() throws {
         try onLane { lane in
-            let script = try Script(on: lane, "host.on(function() local ok, text = pcall(host.wait) if ok then return 'no' end return text end)")
+            let script = try Script(
+                on: lane, "host.on(function() local ok, text = pcall(host.wait) if ok then return 'no' end return text end)")
             script.send()
             #expect(script.resume(throwing: "nobody answered")?.text == #""nobody answered""#)
             let bare = try Script(on: lane, "host.on(function() host.wait() end)")
@@ -69,7 +94,10 @@ import Testing
 
     @Test func `many handlers wait at once and end in any order, each with its own effects`() throws {
         try onLane { lane in
-            let script = try Script(on: lane, "host.on(function(event) bus.emit('before', event.data) local got = host.wait() bus.emit('after', got) return event.data + got end)")
+            let script = try Script(
+                on: lane,
+                "host.on(function(event) bus.emit('before', event.data) local got = host.wait() bus.emit('after', got) return event.data + got end)"
+            )
             for delivery in 1...100 { script.send("\(delivery)", delivery: UInt64(delivery)) }
             #expect(Set(script.context.waiting) == Set(1...100))
             for delivery in (1...100).reversed() {

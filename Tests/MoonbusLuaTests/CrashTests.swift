@@ -61,7 +61,9 @@ import Testing
     }
 
     @Test func `a gmatch iterator that failed once is dead`() throws {
-        let value = try evaluate("(function() local it = string.gmatch(('a'):rep(1000000), ('a?'):rep(1000000)) return {pcall(it), (select(2, pcall(it)))} end)()", limits: limits)
+        let value = try evaluate(
+            "(function() local it = string.gmatch(('a'):rep(1000000), ('a?'):rep(1000000)) return {pcall(it), (select(2, pcall(it)))} end)()",
+            limits: limits)
         #expect(value.contains(text: "this gmatch iterator has failed before"), "\(value)")
     }
 
@@ -90,7 +92,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "function(n, go) return (('x'):gsub('x', function() return go(n + 1) end)) end", "function(n, go) return coroutine.wrap(function() return go(n + 1) end)() end",
+        "function(n, go) return (('x'):gsub('x', function() return go(n + 1) end)) end",
+        "function(n, go) return coroutine.wrap(function() return go(n + 1) end)() end",
         "function(n, go) return pcall(go, n + 1) end", "function(n, go) return load(function() go(n + 1) return nil end) end",
         "function(n, go) return tostring(setmetatable({}, {__tostring = function() return go(n + 1) end})) end",
         "function(n, go) table.sort({2, 1}, function() go(n + 1) return false end) end",
@@ -99,7 +102,9 @@ import Testing
         "function(n, go) local t = setmetatable({}, {__index = function() return go(n + 1) end}) return t.x end",
     ])
     func `recursion through C ends in an error or at the limit`(way: String) throws {
-        let value = try evaluate("(function() local way = \(way) local function go(n) return way(n, go) end return type(select(2, pcall(go, 1))) end)()", limits: .quick(cpu: .seconds(2), grace: .milliseconds(500), memory: 64 << 20))
+        let value = try evaluate(
+            "(function() local way = \(way) local function go(n) return way(n, go) end return type(select(2, pcall(go, 1))) end)()",
+            limits: .quick(cpu: .seconds(2), grace: .milliseconds(500), memory: 64 << 20))
         #expect(!value.isEmpty)
     }
 }

@@ -5,7 +5,9 @@ import Testing
 @Suite struct EmitTests {
     private func run(_ body: String, limits: LuaLimits = .quick, allowed: [String]? = nil) throws -> LuaOutcome {
         try onLane { lane in
-            let script = try Script(on: lane, limits: limits, prelude: { if let allowed { $0.restrictEmit(to: allowed) } }, "host.on(function(event) \(body) end)")
+            let script = try Script(
+                on: lane, limits: limits, prelude: { if let allowed { $0.restrictEmit(to: allowed) } },
+                "host.on(function(event) \(body) end)")
             return try #require(
                 script.send(change: { delivery in
                     withUnsafeMutableBytes(of: &delivery.identity) { for index in 0..<16 { $0[index] = UInt8(index * 16 + index) } }
@@ -14,27 +16,41 @@ import Testing
     }
 
     @Test func `an emit is staged as an effect, and its id derives from the delivery's identity and its ordinal`() throws {
-        let outcome = try run("return {bus.emit('order.priced', {total = 7}), bus.emit('ping'), bus.emit('named', nil, {id = 'mine', key = 'k'})}")
+        let outcome = try run(
+            "return {bus.emit('order.priced', {total = 7}), bus.emit('ping'), bus.emit('named', nil, {id = 'mine', key = 'k'})}")
         #expect(outcome.text == #"["0024H36H2NCSVRH6DAQF6DVVQZ-0","0024H36H2NCSVRH6DAQF6DVVQZ-1","mine"]"#)
         let effects = try EmitEffect.all(in: outcome.effects)
         #expect(effects.map(\.type) == ["order.priced", "ping", "named"])
         #expect(effects.map(\.data) == [#"{"total":7}"#, "", ""])
-        #expect(effects[0].options == "" && effects[2].options.contains(text: #""id":"mine""#) && effects[2].options.contains(text: #""key":"k""#))
+        #expect(
+            effects[0].options == "" && effects[2].options.contains(text: #""id":"mine""#)
+                && effects[2].options.contains(text: #""key":"k""#))
     }
 
     @Test func `options arrive with units, and instants as they were written`() throws {
-        let outcome = try run("bus.emit('a', 1, {delay = '1m30s'}) bus.emit('b', 2, {delay = 0.25}) bus.emit('c', 3, {at = '2030-01-01T00:00:00+01:00'})")
-        #expect(try EmitEffect.all(in: outcome.effects).map(\.options) == [#"{"delay_us":90000000}"#, #"{"delay_us":250000}"#, #"{"at":"2030-01-01T00:00:00+01:00"}"#])
+        let outcome = try run(
+            "bus.emit('a', 1, {delay = '1m30s'}) bus.emit('b', 2, {delay = 0.25}) bus.emit('c', 3, {at = '2030-01-01T00:00:00+01:00'})")
+        #expect(
+            try EmitEffect.all(in: outcome.effects).map(\.options) == [
+                #"{"delay_us":90000000}"#, #"{"delay_us":250000}"#, #"{"at":"2030-01-01T00:00:00+01:00"}"#,
+            ])
     }
 
     @Test(arguments: [
-        ("bus.emit()", "bad_type: an event's type is a string, got nothing"), ("bus.emit({})", "bad_type: an event's type is a string, got table"),
-        ("bus.emit('')", "bad_type: \\\"\\\": it is empty"), ("bus.emit('a..b')", "it has an empty token"), ("bus.emit('a.*')", "wildcards are for patterns"),
-        ("bus.emit('a.>')", "wildcards are for patterns"), ("bus.emit('a b')", "space or control"), ("bus.emit(('x'):rep(256))", "longer than 255"),
-        ("bus.emit('\\xff')", "not valid UTF-8"), ("bus.emit('a', print)", "data: a function is not JSON"), ("bus.emit('a', {n = 0/0})", "data.n: NaN is not JSON"),
-        ("bus.emit('a', ('x'):rep(300000))", "too_large: data is over 262144 bytes as JSON"), ("bus.emit('a', 1, {dely = 1})", "no option 'dely'; did you mean 'delay'?"),
-        ("bus.emit('a', 1, {colour = 1})", "it has subject, key, id, delay, at, source"), ("bus.emit('a', 1, {delay = -1})", "delay must be a duration"),
-        ("bus.emit('a', 1, {key = 5})", "key must be a string, got number"), ("bus.emit('a', 1, {key = ''})", "key must have 1 to 255 bytes"),
+        ("bus.emit()", "bad_type: an event's type is a string, got nothing"),
+        ("bus.emit({})", "bad_type: an event's type is a string, got table"),
+        ("bus.emit('')", "bad_type: \\\"\\\": it is empty"), ("bus.emit('a..b')", "it has an empty token"),
+        ("bus.emit('a.*')", "wildcards are for patterns"),
+        ("bus.emit('a.>')", "wildcards are for patterns"), ("bus.emit('a b')", "space or control"),
+        ("bus.emit(('x'):rep(256))", "longer than 255"),
+        ("bus.emit('\\xff')", "not valid UTF-8"), ("bus.emit('a', print)", "data: a function is not JSON"),
+        ("bus.emit('a', {n = 0/0})", "data.n: NaN is not JSON"),
+        ("bus.emit('a', ('x'):rep(300000))", "too_large: data is over 262144 bytes as JSON"),
+        ("bus.emit('a', 1, {dely = 1})", "no option 'dely'; did you mean 'delay'?"),
+        ("bus.emit('a', 1, {colour = 1})", "it has subject, key, id, delay, at, source"),
+        ("bus.emit('a', 1, {delay = -1})", "delay must be a duration"),
+        ("bus.emit('a', 1, {key = 5})", "key must be a string, got number"),
+        ("bus.emit('a', 1, {key = ''})", "key must have 1 to 255 bytes"),
         ("bus.emit('a', 1, {at = 'soon'})", "at must be an instant"), ("bus.emit('a', 1, 'x')", "table expected, got string"),
     ])
     func `an emit is refused with the reason`(call: String, expected: String) throws {
@@ -45,8 +61,12 @@ import Testing
     }
 
     @Test func `a plugin may emit what its manifest allows and nothing else`() throws {
-        let outcome = try run("bus.emit('report.day') bus.emit('alarm.x.y') return {pcall(bus.emit, 'report'), pcall(bus.emit, 'report.a.b'), (select(2, pcall(bus.emit, 'other')))}", allowed: ["report.*", "alarm.>"])
-        #expect(outcome.text.contains(text: #"not allowed to emit \"other\": plugin.toml [permissions] emit allows report.*, alarm.>"#), "\(outcome.text)")
+        let outcome = try run(
+            "bus.emit('report.day') bus.emit('alarm.x.y') return {pcall(bus.emit, 'report'), pcall(bus.emit, 'report.a.b'), (select(2, pcall(bus.emit, 'other')))}",
+            allowed: ["report.*", "alarm.>"])
+        #expect(
+            outcome.text.contains(text: #"not allowed to emit \"other\": plugin.toml [permissions] emit allows report.*, alarm.>"#),
+            "\(outcome.text)")
         #expect(try EmitEffect.all(in: outcome.effects).count == 2)
         #expect(try run("bus.emit('x')", allowed: []).message.contains(text: "emit allows nothing"))
     }
@@ -83,7 +103,8 @@ import Testing
         #expect(try run("bus.retry('soon')").message.contains(text: "duration"))
     }
 
-    @Test(arguments: [("1ms", 1_000), ("1.5s", 1_500_000), ("1h30m", 5_400_000_000), ("2d", 172_800_000_000), ("0s", 0)] as [(String, Int64)])
+    @Test(
+        arguments: [("1ms", 1_000), ("1.5s", 1_500_000), ("1h30m", 5_400_000_000), ("2d", 172_800_000_000), ("0s", 0)] as [(String, Int64)])
     func `a duration is read with its units`(text: String, expected: Int64) throws {
         let outcome = try run("return host.duration('\(text)')")
         #expect(outcome.text == "\(expected)")
@@ -106,7 +127,10 @@ private struct EmitEffect {
             guard rest.first == 1 else { throw Missing(what: "an emit") }
             let header = Array(rest.prefix(10))
             let (typeSize, dataSize, optionsSize) = header.withUnsafeBytes {
-                (Int($0.loadUnaligned(fromByteOffset: 2, as: UInt16.self)), Int($0.loadUnaligned(fromByteOffset: 4, as: UInt32.self)), Int($0.loadUnaligned(fromByteOffset: 8, as: UInt16.self)))
+                (
+                    Int($0.loadUnaligned(fromByteOffset: 2, as: UInt16.self)), Int($0.loadUnaligned(fromByteOffset: 4, as: UInt32.self)),
+                    Int($0.loadUnaligned(fromByteOffset: 8, as: UInt16.self))
+                )
             }
             rest = rest.dropFirst(10)
             func take(_ count: Int) -> String {

@@ -32,20 +32,24 @@ import Testing
     }
 
     @Test(arguments: [
-        ("error()", "nil"), ("error(nil)", "nil"), ("error({code = 1})", "table"), ("error(print)", "function"), ("error(coroutine.create(print))", "thread"), ("error(5)", "5"),
+        ("error()", "nil"), ("error(nil)", "nil"), ("error({code = 1})", "table"), ("error(print)", "function"),
+        ("error(coroutine.create(print))", "thread"), ("error(5)", "5"),
         ("error(setmetatable({}, {__tostring = function() return 'mine' end}))", "mine"),
         ("error(setmetatable({}, {__tostring = function() return {} end}))", "error value without a text"),
         ("error(setmetatable({}, {__tostring = function() error('again') end}))", "error value without a text"),
         ("error(setmetatable({}, {__name = {}}))", "table"), ("error('<script>alert(1)</script>', 0)", "<script>alert(1)</script>"),
         ("error('\\27[2J\\27]0;title\\7 log\\nlevel=fatal', 0)", "\\\\x1b[2J\\\\x1b]0;title\\\\x07 log\\\\nlevel=fatal"),
-        ("error('\\xff\\xc2\\x9b bad', 0)", "\\\\xff\\\\xc2\\\\x9b bad"), ("return nil + 1", "attempt to perform arithmetic on a nil value"),
+        ("error('\\xff\\xc2\\x9b bad', 0)", "\\\\xff\\\\xc2\\\\x9b bad"),
+        ("return nil + 1", "attempt to perform arithmetic on a nil value"),
     ])
     func `any error value becomes a printable text`(body: String, expected: String) throws {
         let outcome = try fail(body)
         #expect(outcome.status == .failed && outcome.message == expected, "\(outcome.text)")
     }
 
-    @Test(arguments: ["error(('e'):rep(20 * 1024 * 1024), 0)", "error(setmetatable({}, {__name = ('n'):rep(1 << 20)}))", "error(('\\27'):rep(5000), 0)"])
+    @Test(arguments: [
+        "error(('e'):rep(20 * 1024 * 1024), 0)", "error(setmetatable({}, {__name = ('n'):rep(1 << 20)}))", "error(('\\27'):rep(5000), 0)",
+    ])
     func `a text is cut at 4 KiB`(body: String) throws {
         var limits = LuaLimits.quick
         limits.memoryBytes = 64 << 20
@@ -55,7 +59,8 @@ import Testing
     }
 
     @Test func `a __tostring that loops is stopped by the limit, and the error stays an error`() throws {
-        let outcome = try fail("error(setmetatable({}, {__tostring = function() while true do end end}))", limits: .quick(cpu: .milliseconds(20)))
+        let outcome = try fail(
+            "error(setmetatable({}, {__tostring = function() while true do end end}))", limits: .quick(cpu: .milliseconds(20)))
         #expect(outcome.status == .failed && outcome.message.contains(text: "__tostring ran past the CPU limit"), "\(outcome.text)")
     }
 

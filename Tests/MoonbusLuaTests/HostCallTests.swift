@@ -4,20 +4,27 @@ import Testing
 
 @Suite struct HostCallTests {
     @Test(arguments: [
-        ("host.add1(41)", "42"), ("host.add1(math.maxinteger) == math.mininteger", "true"), ("host.optional('a')", #""a""#), ("select('#', host.optional('a', nil))", "2"),
+        ("host.add1(41)", "42"), ("host.add1(math.maxinteger) == math.mininteger", "true"), ("host.optional('a')", #""a""#),
+        ("select('#', host.optional('a', nil))", "2"),
         ("host.json({a = {1, 2}})", #"{"a":[1,2]}"#), ("host.duration('2s')", "2000000"), ("host.duration(1.5)", "1500000"),
-        ("(function() local t = host.table({on = print, list = {1, function() end}}) return t.on['$function'] > 0 and type(t.list[2]['$function']) end)()", #""number""#),
+        (
+            "(function() local t = host.table({on = print, list = {1, function() end}}) return t.on['$function'] > 0 and type(t.list[2]['$function']) end)()",
+            #""number""#
+        ),
     ])
     func `values cross both ways`(expression: String, expected: String) throws {
         #expect(try evaluate(expression) == expected)
     }
 
     @Test(arguments: [
-        ("host.add1('1')", "bad argument #1 to 'host.add1' (integer expected, got string)"), ("host.add1(1.5)", "integer expected, got number"),
+        ("host.add1('1')", "bad argument #1 to 'host.add1' (integer expected, got string)"),
+        ("host.add1(1.5)", "integer expected, got number"),
         ("host.add1()", "integer expected, got no value"), ("host.add1(1, 2)", "too many arguments to 'host.add1' (2, it takes 1)"),
         ("host.on(5)", "bad argument #1 to 'host.on' (function expected, got number)"), ("host.optional({})", "string expected, got table"),
-        ("host.optional('a', 5)", "bad argument #2 to 'host.optional' (string expected, got number)"), ("host.table(1)", "table expected, got number"),
-        ("host.json(print)", "argument 1: a function is not JSON"), ("host.json({x = {0/0}})", "argument 1.x[1]: NaN is not JSON"), ("host.json()", "value expected, got no value"),
+        ("host.optional('a', 5)", "bad argument #2 to 'host.optional' (string expected, got number)"),
+        ("host.table(1)", "table expected, got number"),
+        ("host.json(print)", "argument 1: a function is not JSON"), ("host.json({x = {0/0}})", "argument 1.x[1]: NaN is not JSON"),
+        ("host.json()", "value expected, got no value"),
         ("host.fail('the host says no')", "the host says no"),
     ])
     func `a wrong call raises, with the argument and what it should be`(call: String, expected: String) throws {
@@ -30,7 +37,10 @@ import Testing
 
     @Test func `print takes anything, and shows tables and functions as text`() throws {
         try onLane { lane in
-            let script = try Script(on: lane, "print('a', 1, 2.5, nil, true, {}) print(setmetatable({}, {__tostring = function() return 'mine' end})) print() print(1, 2, 3, 4, 5, 6, 7)")
+            let script = try Script(
+                on: lane,
+                "print('a', 1, 2.5, nil, true, {}) print(setmetatable({}, {__tostring = function() return 'mine' end})) print() print(1, 2, 3, 4, 5, 6, 7)"
+            )
             #expect(script.notes == ["a 1 2.5 nil true table", "mine", "", "1 2 3 4 5 6"])
         }
     }

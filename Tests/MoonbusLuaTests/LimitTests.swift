@@ -5,7 +5,9 @@ import Testing
 
 /// CPU limits are real time that passes: the tests share two cores with others, so limits are short and serial.
 @Suite(.serialized) struct LimitTests {
-    private func run(_ body: String, limits: LuaLimits = .quick(cpu: .milliseconds(20)), _ check: (Script, LuaOutcome) throws -> Void = { _, _ in }) throws -> LuaOutcome {
+    private func run(
+        _ body: String, limits: LuaLimits = .quick(cpu: .milliseconds(20)), _ check: (Script, LuaOutcome) throws -> Void = { _, _ in }
+    ) throws -> LuaOutcome {
         try onLane { lane in
             let script = try Script(on: lane, limits: limits, "host.on(function(event) \(body) end) host.on(function() return 'alive' end)")
             let outcome = try #require(script.send(to: 0))
@@ -56,7 +58,8 @@ import Testing
 
     @Test func `the limit counts CPU time: waiting is free, and each stretch between waits starts anew`() throws {
         try onLane { lane in
-            let source = "host.on(function() for _ = 1, 3 do local n = 0 for i = 1, 200000 do n = n + i end host.wait() end return 'end' end)"
+            let source =
+                "host.on(function() for _ = 1, 3 do local n = 0 for i = 1, 200000 do n = n + i end host.wait() end return 'end' end)"
             let script = try Script(on: lane, limits: .quick(cpu: .milliseconds(60)), source)
             script.send()
             for _ in 0..<2 {
@@ -81,7 +84,8 @@ import Testing
     func `a handler stuck inside a C function is cut with its context, and the lane goes on`(body: String) throws {
         try onLane { lane in
             let limits = LuaLimits.quick(cpu: .milliseconds(10), grace: .milliseconds(5), memory: 32 << 20)
-            let sibling = try Script(on: lane, "host.on(function() local sum = 0 for i = 1, 100 do sum = sum + #(('k' .. i):rep(3)) end return sum end)")
+            let sibling = try Script(
+                on: lane, "host.on(function() local sum = 0 for i = 1, 100 do sum = sum + #(('k' .. i):rep(3)) end return sum end)")
             let script = try Script(on: lane, limits: limits, "host.on(function() host.wait() end) host.on(function() \(body) end)")
             script.send(to: 0, delivery: 77)
             let outcome = try #require(script.send(to: 1, delivery: 78))
@@ -94,8 +98,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "local s = '0123456789abcdef' while true do s = s .. s end", "return ('x'):rep(1 << 36)", "local t = {} for i = 1, 1e9 do t[i] = {i} end",
-        "local parts = {} for i = 1, 200 do parts[i] = 'p' end table.concat(parts, ('s'):rep(1 << 20))", "local all = {} while true do local co = coroutine.create(function() coroutine.yield() end) coroutine.resume(co) all[#all + 1] = co end",
+        "local s = '0123456789abcdef' while true do s = s .. s end", "return ('x'):rep(1 << 36)",
+        "local t = {} for i = 1, 1e9 do t[i] = {i} end",
+        "local parts = {} for i = 1, 200 do parts[i] = 'p' end table.concat(parts, ('s'):rep(1 << 20))",
+        "local all = {} while true do local co = coroutine.create(function() coroutine.yield() end) coroutine.resume(co) all[#all + 1] = co end",
         "if not pcall(string.rep, 'x', 1 << 36) then error('not enough memory') end",
     ])
     func `memory past the cap is refused and reported, and the context lives on`(body: String) throws {

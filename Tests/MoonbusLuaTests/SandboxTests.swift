@@ -11,7 +11,9 @@ import Testing
     }
 
     @Test func `the globals are exactly the allow-list and what the host furnished`() throws {
-        let names = try evaluate("(function() local names = {} for name in pairs(_G) do names[#names + 1] = name end table.sort(names) return table.concat(names, ' ') end)()")
+        let names = try evaluate(
+            "(function() local names = {} for name in pairs(_G) do names[#names + 1] = name end table.sort(names) return table.concat(names, ' ') end)()"
+        )
         #expect(
             names
                 == "\"_G _VERSION assert bus coroutine error getmetatable host ipairs json load math next pairs pcall print rawequal rawget rawlen rawset select setmetatable string table time tonumber tostring type utf8 xpcall\""
@@ -63,7 +65,8 @@ import Testing
 
     @Test func `randomness comes from the delivery's seed, and math.randomseed does not change it`() throws {
         try onLane { lane in
-            let script = try Script(on: lane, "host.on(function() math.randomseed(1) return {math.random(1, 1000000), math.random(6), math.random()} end)")
+            let script = try Script(
+                on: lane, "host.on(function() math.randomseed(1) return {math.random(1, 1000000), math.random(6), math.random()} end)")
             let first = try #require(script.send())
             let again = try #require(script.send())
             let other = try #require(script.send(change: { $0.seed = 43 }))
@@ -87,7 +90,10 @@ import Testing
                 """
             let script = try Script(on: lane, prelude: { $0.set("config", json: #"{"list":[1,2,3],"name":"x"}"#) }, source)
             let outcome = try #require(script.send())
-            for part in [#""keys":["list","name"]"#, #""length":3"#, #""sum":6"#, #""same":"[1,2,3]""#, #""write":false"#, #""add":false"#, #""raw":false"#] {
+            for part in [
+                #""keys":["list","name"]"#, #""length":3"#, #""sum":6"#, #""same":"[1,2,3]""#, #""write":false"#, #""add":false"#,
+                #""raw":false"#,
+            ] {
                 #expect(outcome.text.contains(text: part), "\(outcome.text)")
             }
         }
@@ -117,7 +123,8 @@ import Testing
     @Test func `an error in a module names the module's file and line`() throws {
         let fault = try onLane { lane in
             #expect(throws: LuaFault.self) {
-                _ = try Script(on: lane, prelude: { $0.addModule("bad", chunk: "lib/bad.lua", source: "\n\nerror('no')") }, "require('bad')")
+                _ = try Script(
+                    on: lane, prelude: { $0.addModule("bad", chunk: "lib/bad.lua", source: "\n\nerror('no')") }, "require('bad')")
             }
         }
         let json = try #require(fault).json

@@ -53,7 +53,11 @@ import Testing
             pthread_attr_init(&attributes)
             pthread_attr_setstacksize(&attributes, 16 << 20)
             let pointer = Unmanaged.passUnretained(self).toOpaque()
-            pthread_create(&thread, &attributes, { Unmanaged<Witness>.fromOpaque($0!).takeUnretainedValue().run(); return nil }, pointer)
+            pthread_create(
+                &thread, &attributes,
+                {
+                    Unmanaged<Witness>.fromOpaque($0!).takeUnretainedValue().run(); return nil
+                }, pointer)
         }
 
         private func run() {
@@ -179,7 +183,8 @@ import Testing
         }
         moonbus_test_fail_allocation(context.handle, allocation)
         let isFurnished =
-            context.register("on", signature: "f") && context.register("wait", signature: "") && context.set("config", json: #"{"deep":{"list":[1,2]}}"#)
+            context.register("on", signature: "f") && context.register("wait", signature: "")
+            && context.set("config", json: #"{"deep":{"list":[1,2]}}"#)
             && context.addModule("part", chunk: "lib/part.lua", source: "return 7") && context.seal()
         guard isFurnished else {
             try works()
@@ -192,7 +197,9 @@ import Testing
         }
         var delivery = moonbus_delivery()
         (delivery.delivery, delivery.function, delivery.event_count) = (1, box.handler, 1)
-        func deliver() -> LuaStatus { EventRecord.withPointers([EventRecord(data: #"{"list":[1,2,{"x":"é"}]}"#)]) { context.deliver(delivery, records: $0) } }
+        func deliver() -> LuaStatus {
+            EventRecord.withPointers([EventRecord(data: #"{"list":[1,2,{"x":"é"}]}"#)]) { context.deliver(delivery, records: $0) }
+        }
         func ends(_ status: LuaStatus, at stage: String, well: LuaStatus) throws -> String? {
             let outcomes = lane.takeOutcomes()
             guard status != well else { return nil }

@@ -46,16 +46,12 @@ import Testing
         let reports = bus.events(matching: try EventPattern("witness.report"))
         _ = try await bus.emit(
             Event(type: EventType("witness.ping"), data: JSON(#"{"n": 1}"#)), until: .settled, within: .seconds(10))
-        var answered = false
-        for await element in reports {
-            answered = true
-            #expect(element.data?.value(at: ["ok"]) == .boolean(true), "witness: \(element.data?.text ?? "")")
-            break
-        }
-        #expect(answered)
-
         await host.stop()
         await bus.stop(within: .seconds(2))
+        // Both end with the bus: a report that never came is a failure here, not a test that waits for ever.
+        var answers: [JSON?] = []
+        for await report in reports { answers.append(report.data) }
+        #expect(answers.count == 1 && answers.first??.value(at: ["ok"]) == .boolean(true), "witness: \(answers)")
         for await event in escapes {
             #expect(event.data?.value(at: ["escaped"]) != .boolean(true), "\(event.data?.text ?? "")")
         }
@@ -84,15 +80,13 @@ struct HostileScript: Sendable, CustomTestStringConvertible {
     var expectations: Set<String> { Set(header("expect").split(separator: "|").map(String.init)) }
     var eventCount: Int { header("trigger") == "every-event" ? 500 : 1 }
 
-    /// "blocked" means refused or absent, which a script sees as an error or handles itself; "ok-isolated" that it may finish.
+    /// "blocked" means refused or absent, which a script sees as an error or handles itself; "ok-isolated" that it may finish. A script
+    /// that gets many events may end well on some of them, if one of them comes to what is expected.
     func allows(_ outcomes: Set<String>) -> Bool {
-        let expected = expectations
-        return outcomes.allSatisfy { outcome in
-            switch outcome {
-            case "ok": expected.contains("blocked") || expected.contains("ok-isolated") || header("trigger") != "event" || eventCount > 1
-            case "error": !expected.isDisjoint(with: ["error", "blocked", "ok-isolated"])
-            default: expected.contains(outcome) || expected.contains("blocked")
-            }
+        let mayFinish = !expectations.isDisjoint(with: ["blocked", "ok-isolated"])
+        if outcomes.contains("ok"), !mayFinish, eventCount == 1 || outcomes.count == 1 { return false }
+        return outcomes.subtracting(["ok"]).allSatisfy { outcome in
+            expectations.contains(outcome) || (outcome == "error" && mayFinish)
         }
     }
 

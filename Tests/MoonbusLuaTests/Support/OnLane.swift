@@ -18,7 +18,11 @@ func onThread<Result>(_ body: () throws -> Result) throws -> Result {
         pthread_attr_setstacksize(&attributes, 16 << 20)
         var thread = pthread_t()
         let pointer = Unmanaged.passUnretained(work as AnyWork).toOpaque()
-        let status = pthread_create(&thread, &attributes, { Unmanaged<AnyWork>.fromOpaque($0!).takeUnretainedValue().run(); return nil }, pointer)
+        let status = pthread_create(
+            &thread, &attributes,
+            {
+                Unmanaged<AnyWork>.fromOpaque($0!).takeUnretainedValue().run(); return nil
+            }, pointer)
         precondition(status == 0, "no thread")
         pthread_join(thread, nil)
         return try unwrap(work.result, "the thread ended early").get()

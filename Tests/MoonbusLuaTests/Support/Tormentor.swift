@@ -19,7 +19,11 @@ final class Tormentor: @unchecked Sendable {
         self.level = level
         self.pause = pause
         let pointer = Unmanaged.passUnretained(self).toOpaque()
-        pthread_create(&thread, nil, { Unmanaged<Tormentor>.fromOpaque($0!).takeUnretainedValue().run(); return nil }, pointer)
+        pthread_create(
+            &thread, nil,
+            {
+                Unmanaged<Tormentor>.fromOpaque($0!).takeUnretainedValue().run(); return nil
+            }, pointer)
     }
 
     func begin() { state.withLock { $0.isAllowed = true } }
