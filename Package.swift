@@ -26,6 +26,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
@@ -60,6 +61,13 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(name: "MoonbusTesting", dependencies: ["MoonbusEvents", "MoonbusJournal"], swiftSettings: strict),
+        .target(
+            name: "MoonbusSQLite",
+            dependencies: [
+                "MoonbusEvents", "MoonbusJournal",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: strict),
 
         // Floor 4: plugins, from the host's side
         .target(
@@ -96,7 +104,7 @@ let package = Package(
             name: "MoonbusCommand",
             dependencies: [
                 "Moonbus", "MoonbusEvents", "MoonbusJournal", "MoonbusDispatch", "MoonbusLane", "MoonbusLua", "MoonbusPlugins",
-                "MoonbusService", "CLuaShim",
+                "MoonbusService", "MoonbusSQLite", "CLuaShim",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -113,6 +121,9 @@ let package = Package(
         .testTarget(name: "MoonbusLuaTests", dependencies: ["MoonbusLua", "CLuaShim"], swiftSettings: strict),
         .testTarget(
             name: "MoonbusJournalTests", dependencies: ["MoonbusEvents", "MoonbusJournal", "MoonbusTesting"], swiftSettings: strict),
+        .testTarget(
+            name: "MoonbusSQLiteTests", dependencies: ["MoonbusEvents", "MoonbusJournal", "MoonbusSQLite", "MoonbusTesting"],
+            swiftSettings: strict),
         .testTarget(
             name: "MoonbusDispatchTests",
             dependencies: [
