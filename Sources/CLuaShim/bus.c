@@ -103,13 +103,9 @@ static void check_permission(lua_State *L, const char *type, size_t size) {
 
 /* The id that the n-th emit of a delivery has: the identity in Crockford's base32 (26 letters of 5 bits, the first has
  * 3), a hyphen, n. `out` has room for 37. */
-static size_t derive_id(char *out, const uint8_t *identity, uint32_t ordinal) {
+static size_t derive_id(char *out, const uint64_t identity[2], uint32_t ordinal) {
     static const char letters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    uint64_t high, low;
-    memcpy(&high, identity, 8);
-    memcpy(&low, identity + 8, 8);
-    high = __builtin_bswap64(high);
-    low = __builtin_bswap64(low);
+    uint64_t high = identity[0], low = identity[1];
     for (int index = 25; index >= 0; index--) {
         out[index] = letters[low & 31];
         low = low >> 5 | high << 59;
@@ -131,7 +127,9 @@ static void push_id(lua_State *L, const moonbus_task *task) {
         lua_pop(L, 1);
     }
     char id[48];
-    lua_pushlstring(L, id, derive_id(id, task->delivery.identity, task->emit_count));
+    uint64_t identity[2];
+    moonbus_context_identity(moonbus_context_of(L), identity);
+    lua_pushlstring(L, id, derive_id(id, identity, task->emit_count));
 }
 
 /* The fixed part of an emit effect (docs/frames.md, "Effects"), written byte by byte: it has no alignment. */

@@ -116,7 +116,11 @@ moonbus_status moonbus_context_deliver(moonbus_context *context, const moonbus_d
     moonbus_run *run = moonbus_run_prepare(context, task, delivery->cpu_us);
     run->records = records;
     lua_pushcfunction(task->thread, run_delivery);
-    return settle(context, task, moonbus_run_go(context, task));
+    moonbus_status status = moonbus_run_go(context, task);
+    if (MOONBUS_UNLIKELY(status != MOONBUS_DONE || task->effects_size > 0 || run->detail_size > 0)) return settle(context, task, status);
+    moonbus_outcome_done(context, task, delivery->delivery);
+    moonbus_task_release(context, task);
+    return status;
 }
 
 moonbus_status moonbus_context_resume(moonbus_context *context, uint64_t identifier, bool ok, const moonbus_value *values, uint32_t count) {

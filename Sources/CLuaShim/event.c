@@ -64,6 +64,18 @@ static slice data_of(const event_record *record) {
     return (slice){last.bytes + last.size, record->data_size};
 }
 
+const char *moonbus_event_id(const uint8_t *record, size_t *size) {
+    slice id = slice_of((const event_record *)record, ID);
+    *size = id.size;
+    return id.bytes;
+}
+
+const char *moonbus_event_source(const uint8_t *record, size_t *size) {
+    slice source = slice_of((const event_record *)record, SOURCE);
+    *size = source.size;
+    return source.bytes;
+}
+
 /* ---- pushing ------------------------------------------------------------------------------------------------------------------ */
 
 void moonbus_push_event(lua_State *L, const uint8_t *bytes, uint16_t attempt) {

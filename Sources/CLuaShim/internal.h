@@ -20,9 +20,9 @@
 
 #include "CLuaShim.h"
 
-#include <lauxlib.h> /* through pkg-config, as CLua says */
-#include <lua.h>
-#include <lualib.h>
+#include <lua5.4/lauxlib.h> /* where Debian has them */
+#include <lua5.4/lua.h>
+#include <lua5.4/lualib.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -113,12 +113,14 @@ typedef struct moonbus_task {
     moonbus_task_state state;
     bool is_load;
     bool random_ready;
+    bool has_identity;
     uint64_t identifier;
     moonbus_delivery delivery;
     uint32_t emit_count;    /* ordinal of the next emitted event */
     uint32_t effects_size;  /* staged so far; while the task waits they lie in `effects` */
     uint8_t *effects;       /* C heap; NULL unless it waits with effects */
     uint64_t random[4];     /* xoshiro256**, seeded from the delivery on first use */
+    uint64_t identity[2];   /* if has_identity */
     struct moonbus_task *next_idle;
     struct moonbus_task *next; /* all tasks of the context */
 } moonbus_task;
@@ -186,6 +188,9 @@ struct moonbus_context {
     size_t error_size;
 };
 
+/* Ids that fit; the worker sends them long before. Past it a delivery gets an ordinary record. */
+enum { MOONBUS_DONE_MAX = 512 };
+
 typedef enum {
     MOONBUS_UNWIND_NOT = 0,
     MOONBUS_UNWIND_CANCELLED,
@@ -231,6 +236,7 @@ struct moonbus_lane {
     pthread_t thread;
     clockid_t cpu_clock;
     bool is_live;
+    _Atomic uint32_t ticks; /* the watchdog's looks at this lane */
     /* watchdog only */
     uint64_t seen_sequence, base_us, soft_us;
     int stage;
@@ -238,6 +244,8 @@ struct moonbus_lane {
     uint8_t *output;
     size_t output_size, output_high;
     uint32_t output_count;
+    uint32_t done_count; /* deliveries that are done and left nothing: their ids are all there is to say */
+    uint64_t done[MOONBUS_DONE_MAX];
     char *scratch; /* JSON of host arguments, unescaped strings; contents die with the call that made them */
     size_t scratch_high;
 };
@@ -303,7 +311,14 @@ bool moonbus_output_has_room(const moonbus_context *context);
 /* Finishes the record whose effects are staged. Detail: for DONE what lies behind the effects, else `detail`. */
 void moonbus_outcome_append(moonbus_context *context, moonbus_task *task, uint64_t identifier, moonbus_status status, const void *detail,
                             size_t detail_size);
+/* Notes a delivery that is done, with no effect and no result. */
+void moonbus_outcome_done(moonbus_context *context, moonbus_task *task, uint64_t identifier);
 void moonbus_outcome_append_fault(moonbus_context *context, moonbus_task *task, uint64_t identifier, moonbus_status status);
+
+/* ---- identity.c ----------------------------------------------------------------------------------------------------- */
+
+/* Makes the delivery's identity of the first of its records, once. */
+void moonbus_identity_keep(moonbus_task *task, const uint8_t *record);
 
 /* ---- fault.c -------------------------------------------------------------------------------------------------------- */
 
@@ -380,6 +395,9 @@ bool moonbus_json_number(const char *text, size_t size, bool is_float, int64_t *
 
 /* Pushes an event made of a copy of `record`. Stack [-0, +1, may raise (memory)]. */
 void moonbus_push_event(lua_State *L, const uint8_t *record, uint16_t attempt);
+/* Two fields of a record. */
+const char *moonbus_event_id(const uint8_t *record, size_t *size);
+const char *moonbus_event_source(const uint8_t *record, size_t *size);
 /* Pushes the record's data, decoded; nil when there is none or it is null. Stack [-0, +1, may raise]. */
 void moonbus_push_event_data(lua_State *L, const uint8_t *record);
 /* Encodes the event userdata at `index`. Stack [-0, +0, may raise]. */

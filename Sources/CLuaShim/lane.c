@@ -26,7 +26,7 @@ moonbus_lane *moonbus_lane_enter(moonbus_page *page) {
         return NULL;
     }
     lane->output_size = lane->output_high = lane->scratch_high = 0;
-    lane->output_count = 0;
+    lane->output_count = lane->done_count = 0;
     lane->page = page != NULL ? page : &lane->own_page;
     lane->thread = pthread_self();
     pthread_getcpuclockid(lane->thread, &lane->cpu_clock);
@@ -46,6 +46,15 @@ const uint8_t *moonbus_lane_output(const moonbus_lane *lane, size_t *size, uint3
     return lane->output;
 }
 
+uint32_t moonbus_lane_ticks(const moonbus_lane *lane) {
+    return atomic_load_explicit(&lane->ticks, memory_order_relaxed);
+}
+
+const uint64_t *moonbus_lane_done(const moonbus_lane *lane, uint32_t *count) {
+    *count = lane->done_count;
+    return lane->done;
+}
+
 static void give_back(void *region, size_t *high) {
     if (*high <= KEPT_SIZE) return;
     madvise((char *)region + KEPT_SIZE, *high - KEPT_SIZE, MADV_DONTNEED);
@@ -57,5 +66,5 @@ void moonbus_lane_output_clear(moonbus_lane *lane) {
     give_back(lane->output, &lane->output_high);
     give_back(lane->scratch, &lane->scratch_high);
     lane->output_size = 0;
-    lane->output_count = 0;
+    lane->output_count = lane->done_count = 0;
 }

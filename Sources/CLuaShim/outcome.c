@@ -31,6 +31,12 @@ void moonbus_outcome_append(moonbus_context *context, moonbus_task *task, uint64
     lane->output_count++;
 }
 
+void moonbus_outcome_done(moonbus_context *context, moonbus_task *task, uint64_t identifier) {
+    moonbus_lane *lane = context->lane;
+    if (MOONBUS_LIKELY(lane->done_count < MOONBUS_DONE_MAX)) lane->done[lane->done_count++] = identifier;
+    else moonbus_outcome_append(context, task, identifier, MOONBUS_DONE, NULL, 0);
+}
+
 void moonbus_outcome_append_fault(moonbus_context *context, moonbus_task *task, uint64_t identifier, moonbus_status status) {
     char *json = context->lane->scratch;
     size_t size = moonbus_fault_encode(&context->fault, json, MOONBUS_FAULT_JSON_MAX);

@@ -106,6 +106,7 @@ static moonbus_status conclude(moonbus_context *context, moonbus_task *task, int
     moonbus_run *run = &context->lane->run;
     if (lua_status == LUA_YIELD && is_host_wait(thread, result_count)) {
         lua_pop(thread, 1);
+        if (!task->is_load) moonbus_identity_keep(task, run->records[0]);
         if (moonbus_effects_set_aside(context, task)) {
             task->state = MOONBUS_TASK_WAITING;
             return MOONBUS_WAITING;

@@ -48,6 +48,7 @@ moonbus_task *moonbus_task_take(moonbus_context *context) {
     task->state = MOONBUS_TASK_RUNNING;
     task->is_load = false;
     task->random_ready = false;
+    task->has_identity = false;
     task->emit_count = 0;
     task->effects_size = 0;
     return task;

@@ -136,6 +136,7 @@ static void count(uint64_t *counter) {
 
 /* Looks at one lane; true when it ran anything since the last look. */
 static bool look_at(moonbus_lane *lane) {
+    atomic_fetch_add_explicit(&lane->ticks, 1, memory_order_relaxed);
     uint64_t sequence = atomic_load(&lane->sequence);
     if (!(sequence & 1)) {
         bool ran = sequence != lane->seen_sequence;

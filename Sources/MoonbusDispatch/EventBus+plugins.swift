@@ -57,6 +57,12 @@ extension EventBus {
         dispatcher.reclaim(endpoint)
     }
 
+    /// The event of a delivery that has not ended; of a batch, the first one.
+    package func event(of delivery: UInt64) -> Event? {
+        assert(owner.isCurrent)
+        return dispatcher.event(of: delivery)
+    }
+
     /// How many deliveries an endpoint has now.
     package func inFlight(_ endpoint: any HandlerEndpoint) -> Int {
         assert(owner.isCurrent)

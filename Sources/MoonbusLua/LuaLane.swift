@@ -32,6 +32,9 @@ package final class LuaLane {
             outcomes.append(outcome)
             rest = rest.dropFirst(size)
         }
+        var doneCount: UInt32 = 0
+        let done = UnsafeBufferPointer(start: moonbus_lane_done(handle, &doneCount), count: Int(doneCount))
+        outcomes += done.map { LuaOutcome(delivery: $0, status: .done, effects: [], detail: []) }
         moonbus_lane_output_clear(handle)
         return outcomes
     }

@@ -9,16 +9,14 @@ import Testing
                 on: lane, limits: limits, prelude: { if let allowed { $0.restrictEmit(to: allowed) } },
                 "host.on(function(event) \(body) end)")
             return try #require(
-                script.send(change: { delivery in
-                    withUnsafeMutableBytes(of: &delivery.identity) { for index in 0..<16 { $0[index] = UInt8(index * 16 + index) } }
-                }))
+                script.send(change: { $0.subscription_key = (0x0706_0504_0302_0100, 0x0F0E_0D0C_0B0A_0908) }))
         }
     }
 
     @Test func `an emit is staged as an effect, and its id derives from the delivery's identity and its ordinal`() throws {
         let outcome = try run(
             "return {bus.emit('order.priced', {total = 7}), bus.emit('ping'), bus.emit('named', nil, {id = 'mine', key = 'k'})}")
-        #expect(outcome.text == #"["0024H36H2NCSVRH6DAQF6DVVQZ-0","0024H36H2NCSVRH6DAQF6DVVQZ-1","mine"]"#)
+        #expect(outcome.text == #"["41HSK4P9KFY9C4ZSQ2RC88M201-0","41HSK4P9KFY9C4ZSQ2RC88M201-1","mine"]"#)
         let effects = try EmitEffect.all(in: outcome.effects)
         #expect(effects.map(\.type) == ["order.priced", "ping", "named"])
         #expect(effects.map(\.data) == [#"{"total":7}"#, "", ""])

@@ -78,8 +78,12 @@ moonbus_lane *moonbus_lane_enter(moonbus_page *page);
 /* Ends it; all of its contexts must have been destroyed. Call on the lane's own thread. */
 void moonbus_lane_leave(moonbus_lane *lane);
 
-/* The output region: outcome records, appended by deliver/resume/cancel. The lane's worker sends and clears it. */
+/* The output region: outcome records, appended by deliver/resume/cancel. The lane's worker sends and clears it, together
+ * with the ids of the deliveries that are done and left no effect and no result: most of them. */
 const uint8_t *moonbus_lane_output(const moonbus_lane *lane, size_t *size, uint32_t *count);
+/* Counts up about once a millisecond while the lane runs anything: time for those who can't afford a clock. */
+uint32_t moonbus_lane_ticks(const moonbus_lane *lane);
+const uint64_t *moonbus_lane_done(const moonbus_lane *lane, uint32_t *count);
 void moonbus_lane_output_clear(moonbus_lane *lane);
 
 /* ---- contexts ---------------------------------------------------------------------------------------------------- */
@@ -150,7 +154,7 @@ typedef struct {
     uint16_t attempt;   /* from 1 */
     int64_t now_us;     /* time.now() for this delivery, microseconds since 1970 */
     uint64_t seed;      /* of math.random */
-    uint8_t identity[16]; /* emitted event ids derive from it */
+    uint64_t subscription_key[2]; /* identifies the subscription: with the event it makes the delivery's identity */
     uint32_t cpu_us;    /* 0: the context's own limit */
     uint16_t kind;      /* MOONBUS_ARGUMENT_* */
     uint16_t flags;
@@ -170,6 +174,9 @@ moonbus_status moonbus_context_resume(moonbus_context *context, uint64_t task, b
 moonbus_status moonbus_context_cancel(moonbus_context *context, uint64_t task, const char *reason);
 /* Fills `tasks` with up to `capacity` waiting tasks; returns how many there are. Works on a dead context, too. */
 size_t moonbus_context_waiting(const moonbus_context *context, uint64_t *tasks, size_t capacity);
+
+/* Who the running delivery is, whenever and wherever it runs (Identity.swift): `high`, then `low`. False while loading. */
+bool moonbus_context_identity(moonbus_context *context, uint64_t identity[2]);
 
 /* Adds a raw effect (docs/frames.md) to the task that is running: for host functions such as kv.set. False when over a bound. */
 bool moonbus_context_stage(moonbus_context *context, const void *effect, size_t size);

@@ -43,12 +43,15 @@ final class Router {
         _ events: [Event], _ trie: inout SubscriptionTrie<UInt32>, _ filters: [UInt32: Filter], _ found: inout [UInt32],
         into matches: inout ContiguousArray<Match>
     ) {
-        for index in events.indices {
-            found.removeAll(keepingCapacity: true)
-            events[index].withUnsafeType { trie.match($0, into: &found) }
-            for queue in found {
-                if !filters.isEmpty, let filter = filters[queue], !filter.matches(events[index]) { continue }
-                matches.append(Match(event: UInt32(truncatingIfNeeded: index), queue: queue))
+        // Through a pointer: an element that is taken out of an array is retained.
+        events.withUnsafeBufferPointer { events in
+            for index in events.indices {
+                found.removeAll(keepingCapacity: true)
+                events[index].withUnsafeType { trie.match($0, into: &found) }
+                for queue in found {
+                    if !filters.isEmpty, let filter = filters[queue], !filter.matches(events[index]) { continue }
+                    matches.append(Match(event: UInt32(truncatingIfNeeded: index), queue: queue))
+                }
             }
         }
     }

@@ -2,18 +2,12 @@ package import MoonbusEvents
 
 /// One event owed to one subscription, handed to its endpoint.
 package struct Delivery: Sendable {
-    /// What a handler is called with.
-    package enum Content: Sendable {
-        /// One event.
-        case one(Event)
-        /// A batch, in order; at least one event.
-        case several([Event])
-    }
-
     /// Names the delivery until it is settled; never 0, never used again.
     package var id: UInt64
-    /// The event, or the batch.
-    package var content: Content
+    /// The event; of a batch, the first one.
+    package var event: Event
+    /// The other events of a batch, in order.
+    package var others: [Event]
     /// Which subscription's names the emitted ids derive from; see ``identity``.
     package var subscriptionKey: (UInt64, UInt64)
     /// What `time.now()` is for this run.
@@ -28,14 +22,6 @@ package struct Delivery: Sendable {
     package var attempt: UInt16
     /// What the function is called with.
     package var argument: SubscriptionSpec.Argument
-
-    /// The event; of a batch, the first one.
-    package var event: Event {
-        switch content {
-        case .one(let event): event
-        case .several(let events): events[0]
-        }
-    }
 
     /// What the ids of emitted events derive from: the same for each attempt, on each machine. Costs a hash; ask once.
     package var identity: Identity {

@@ -19,25 +19,30 @@ extension Dispatcher {
         var next = 0
         var last = lastPosition
         let hasTaps = !taps.isEmpty
-        for index in events.indices {
-            let place = recorded[index]
-            let first = next
-            while next < matches.count, matches[next].event == index {
-                if !place.isDuplicate {
-                    enqueue(events[index], position: place.position, in: matches[next].queue, ask: ask, askIndex: index)
+        // Through pointers: an element that is taken out of an array is retained and checked.
+        events.withUnsafeBufferPointer { events in
+            matches.withUnsafeBufferPointer { matches in
+                for index in events.indices {
+                    let place = recorded[index]
+                    let first = next
+                    while next < matches.count, matches[next].event == index {
+                        if !place.isDuplicate {
+                            enqueue(events[index], position: place.position, in: matches[next].queue, ask: ask, askIndex: index)
+                        }
+                        next += 1
+                    }
+                    if place.isDuplicate {
+                        duplicates += 1
+                        continue
+                    }
+                    last = place.position
+                    if first == next {
+                        counts.unmatched &+= 1
+                        unmatched.note(events[index], typesMax: configuration.unmatchedTypesMax)
+                    }
+                    if hasTaps { show(events[index]) }
                 }
-                next += 1
             }
-            if place.isDuplicate {
-                duplicates += 1
-                continue
-            }
-            last = place.position
-            if first == next {
-                counts.unmatched &+= 1
-                unmatched.note(events[index], typesMax: configuration.unmatchedTypesMax)
-            }
-            if hasTaps { show(events[index]) }
         }
         lastPosition = last
         counts.recorded &+= UInt64(events.count - duplicates)

@@ -80,6 +80,10 @@ extension Dispatcher {
         endpoints[owed[slot].pointee.endpoint].endpoint.cancel(owed.id(of: slot), reason: reason)
     }
 
+    func event(of delivery: UInt64) -> Event? {
+        owed.find(delivery).flatMap { owed[$0].pointee.event }
+    }
+
     // MARK: Coming back from an endpoint
 
     /// How many deliveries came back from one endpoint, one after the other.

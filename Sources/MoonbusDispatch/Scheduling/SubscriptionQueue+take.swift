@@ -97,14 +97,14 @@ extension SubscriptionQueue {
         deliveries.append(
             Delivery(
                 id: turn.owed.id(of: slot),
-                content: run.isBatched && !isResult ? .several(batch(owed, event, turn)) : .one(event),
+                event: event, others: run.isBatched && !isResult ? others(owed, turn) : [],
                 subscriptionKey: run.identityKey, now: turn.now, seed: Self.seed(of: owed, event, run.identityKey.0),
                 cpuMicroseconds: run.cpuMicroseconds, handler: isResult ? run.resultHandler : run.handler,
                 attempt: owed.pointee.attempt, argument: isResult ? .data : run.argument))
     }
 
-    private func batch(_ owed: UnsafeMutablePointer<Owed>, _ event: Event, _ turn: Turn) -> [Event] {
-        [event] + (owed.pointee.extra?.members ?? []).compactMap { turn.owed[$0].pointee.event }
+    private func others(_ owed: UnsafeMutablePointer<Owed>, _ turn: Turn) -> [Event] {
+        (owed.pointee.extra?.members ?? []).compactMap { turn.owed[$0].pointee.event }
     }
 
     /// The same for the same attempt of the same delivery, different for all others.

@@ -57,7 +57,9 @@ struct MemoryStore {
         guard !events.isEmpty else { return [] }
         recent.age(now: clock.now())
         ids.removeAll(keepingCapacity: true)
-        for event in events { ids.append(hash.identity(of: event)) }
+        events.withUnsafeBufferPointer { events in
+            for index in events.indices { ids.append(hash.identity(of: events[index])) }
+        }
         touched = recent.touch(ids)
         var next = log.next
         let recorded = ids.map { id -> Recorded in
@@ -65,9 +67,11 @@ struct MemoryStore {
             next += 1
             return Recorded(position: next - 1)
         }
-        for index in events.indices {
-            if !delayed.isEmpty, delayed.removeValue(forKey: events[index]) != nil { delayedSize -= events[index].recordSize }
-            if !recorded[index].isDuplicate { log.append(events[index]) }
+        events.withUnsafeBufferPointer { events in
+            for index in events.indices {
+                if !delayed.isEmpty, delayed.removeValue(forKey: events[index]) != nil { delayedSize -= events[index].recordSize }
+                if !recorded[index].isDuplicate { log.append(events[index]) }
+            }
         }
         return recorded
     }

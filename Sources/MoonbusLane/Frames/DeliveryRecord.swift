@@ -29,8 +29,9 @@ package struct DeliveryRecord: BitwiseCopyable, Sendable {
     package var now: Int64
     /// Of `math.random`.
     package var seed: UInt64
-    /// What ids of emitted events derive from: 16 bytes as two words in memory order.
-    package var identity: (UInt64, UInt64)
+    /// Identifies the subscription: together with the event it makes the delivery's identity (`Identity`), which the shim works out when
+    /// it is asked for.
+    package var subscriptionKey: (UInt64, UInt64)
     /// CPU limit in microseconds; 0 is the context's own.
     package var cpuLimit: UInt32
     /// One of ``Argument``.
@@ -39,7 +40,7 @@ package struct DeliveryRecord: BitwiseCopyable, Sendable {
 
     package init(
         delivery: UInt64, context: UInt32, function: Int32, eventIndex: UInt32, eventCount: UInt16 = 1, attempt: UInt16 = 1, now: Int64,
-        seed: UInt64, identity: (UInt64, UInt64), cpuLimit: UInt32 = 0, argument: UInt16 = Argument.event
+        seed: UInt64, subscriptionKey: (UInt64, UInt64), cpuLimit: UInt32 = 0, argument: UInt16 = Argument.event
     ) {
         self.delivery = delivery
         self.context = context
@@ -49,7 +50,7 @@ package struct DeliveryRecord: BitwiseCopyable, Sendable {
         self.attempt = attempt
         self.now = now
         self.seed = seed
-        self.identity = identity
+        self.subscriptionKey = subscriptionKey
         self.cpuLimit = cpuLimit
         self.argument = argument
     }
@@ -60,13 +61,15 @@ package struct DeliveryRecord: BitwiseCopyable, Sendable {
 ///     var builder = DeliverFrameBuilder()
 ///     builder.begin(in: buffer)
 ///     let index = event.withUnsafeRecord { builder.append(event: $0) }
-///     builder.append(DeliveryRecord(delivery: id, context: 7, function: 1, eventIndex: index, now: now, seed: seed, identity: identity))
+///     builder.append(DeliveryRecord(delivery: id, context: 7, function: 1, eventIndex: index, now: now, seed: seed, subscriptionKey: key))
 ///     builder.end()
 ///
-/// No other frame may be written to the buffer between `begin` and `end`. Keep the builder: it allocates once.
+/// No other frame may be written to the buffer between `begin` and `end`, and the buffer must outlive the frame. Keep the builder: it
+/// allocates once.
 package struct DeliverFrameBuilder: ~Copyable {
     private let deliveries = FrameBuffer(capacity: 256 * DeliveryRecord.size)
-    private var output: FrameBuffer?
+    // Unowned, because to retain it for each event cost as much as writing the event.
+    private unowned(unsafe) var output: FrameBuffer?
     private(set) package var eventCount: UInt32 = 0
     private(set) package var deliveryCount: UInt32 = 0
 

@@ -39,6 +39,7 @@ package struct Frame {
         package static let call: UInt8 = 68
         package static let log: UInt8 = 69
         package static let lost: UInt8 = 70
+        package static let done: UInt8 = 71
     }
 }
 

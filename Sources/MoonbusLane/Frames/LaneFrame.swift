@@ -10,6 +10,7 @@
 /// | 68 | call | u64 call · u64 delivery · u32 context · u32 size · JSON `{"name": …}` |
 /// | 69 | log | u32 context · u32 size · JSON `{"level", "text", "fields", "delivery"}` |
 /// | 70 | lost | u32 context · u32 count · u64 deliveries… |
+/// | 71 | done | u32 count · u32 zero · u64 deliveries…: done, with no effects and no result |
 package enum LaneFrame {
     /// What `ready` says that it speaks.
     package static let version: UInt32 = 1
@@ -20,6 +21,7 @@ package enum LaneFrame {
     case call(call: UInt64, delivery: UInt64, context: UInt32, json: UnsafeRawBufferPointer)
     case log(context: UInt32, json: UnsafeRawBufferPointer)
     case lost(context: UInt32, deliveries: [UInt64])
+    case done(DoneReader)
 
     package init(_ frame: Frame) throws(FrameError) {
         var cursor = FrameCursor(frame.body)
@@ -35,6 +37,9 @@ package enum LaneFrame {
             self = .loaded(context: context, isOK: verdict == 1, json: try cursor.bytes(size))
         case Frame.LaneKind.outcomes:
             self = .outcomes(try OutcomeReader(frame.body))
+            return
+        case Frame.LaneKind.done:
+            self = .done(try DoneReader(frame.body))
             return
         case Frame.LaneKind.call:
             let call = try cursor.integer(UInt64.self)
@@ -87,6 +92,15 @@ extension FrameBuffer {
         append(count)
         append(UInt32(0))
         append(bytes: records)
+        endFrame()
+    }
+
+    /// Wraps the ids of deliveries that are done and left nothing else to say.
+    package func appendDone(_ deliveries: UnsafeRawBufferPointer) {
+        beginFrame(Frame.LaneKind.done)
+        append(UInt32(deliveries.count / MemoryLayout<UInt64>.size))
+        append(UInt32(0))
+        append(bytes: deliveries)
         endFrame()
     }
 

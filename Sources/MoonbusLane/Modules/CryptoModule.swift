@@ -69,7 +69,11 @@ enum CryptoModule {
             task.uuidCount += 1
             var hash = SHA256()
             withUnsafeBytes(of: (task.delivery.seed, task.uuidCount)) { hash.update(bufferPointer: $0) }
-            withUnsafeBytes(of: task.delivery.identity) { hash.update(bufferPointer: $0) }
+            var identity: (UInt64, UInt64) = (0, 0)
+            withUnsafeMutableBytes(of: &identity) { bytes in
+                _ = moonbus_context_identity(context.state, bytes.assumingMemoryBound(to: UInt64.self).baseAddress)
+            }
+            withUnsafeBytes(of: identity) { hash.update(bufferPointer: $0) }
             bytes = Array(hash.finalize().prefix(16))
         } else {
             var generator = SystemRandomNumberGenerator()

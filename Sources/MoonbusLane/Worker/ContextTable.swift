@@ -6,6 +6,8 @@ struct ContextTable {
     private static let flatMax = 1 << 16
 
     private var flat: [LaneContext?] = []
+    /// `flat` without ownership, for the look-up of each delivery: to retain the context cost as much as finding it.
+    private var handles: [Unmanaged<LaneContext>?] = []
     private var sparse: [UInt32: LaneContext] = [:]
 
     subscript(identifier: UInt32) -> LaneContext? {
@@ -25,13 +27,23 @@ struct ContextTable {
                 flat.append(contentsOf: repeatElement(nil, count: max(index + 1, min(2 * flat.count, Self.flatMax)) - flat.count))
             }
             flat[index] = newValue
+            handles += repeatElement(nil, count: flat.count - handles.count)
+            handles[index] = newValue.map(Unmanaged.passUnretained)
         }
+    }
+
+    /// The context with that number, which the table keeps alive: good until it is taken out.
+    @inline(__always)
+    func unmanaged(_ identifier: UInt32) -> Unmanaged<LaneContext>? {
+        let index = Int(identifier)
+        return index < handles.count ? handles[index] : self[identifier].map(Unmanaged.passUnretained)
     }
 
     /// Empties the table and returns what was in it.
     mutating func removeAll() -> [LaneContext] {
         let contexts = flat.compactMap(\.self) + sparse.values
         flat = []
+        handles = []
         sparse = [:]
         return contexts
     }

@@ -17,13 +17,16 @@ extension LaneWorker {
 
     @inline(__always)
     private func deliver(_ delivery: UnsafePointer<moonbus_delivery>, _ records: UnsafePointer<UnsafePointer<UInt8>?>) {
-        guard let context = contexts[delivery.pointee.context], let state = context.state else {
-            return lose(delivery.pointee)
+        guard let handle = contexts.unmanaged(delivery.pointee.context) else { return lose(delivery.pointee) }
+        let end = handle._withUnsafeGuaranteedRef { context -> moonbus_status? in
+            guard let state = context.state else { return MOONBUS_STALE }
+            context.delivery = delivery
+            let status = moonbus_context_deliver(state, delivery, records)
+            context.delivery = nil
+            return status == MOONBUS_DONE && context.task == nil ? nil : status
         }
-        context.delivery = delivery
-        let status = moonbus_context_deliver(state, delivery, records)
-        context.delivery = nil
-        if status != MOONBUS_DONE || context.task != nil { finish(context, delivery.pointee.delivery, status) }
+        // Retained from here on: a context that was cut may leave the table.
+        if let end { finish(handle.takeUnretainedValue(), delivery.pointee.delivery, end) }
     }
 
     /// Without its context a delivery is due again: it is no fault of its own.

@@ -11,11 +11,9 @@ final class Flights {
     struct Flight {
         /// The bus's id of the delivery; of a free slot: the next free slot + 1.
         var delivery: UInt64
-        /// The context that has it; nil while the slot is free. The lane's table of contexts keeps it alive: a context leaves that table only
-        /// after its flights are closed.
-        unowned(unsafe) var context: PluginContext?
-        /// The delivery's event, for what the handler asks for meanwhile.
-        var event: Event?
+        /// The context that has it; nil while the slot is free. Unmanaged, because to retain it cost a tenth of a delivery: the lane's table of
+        /// contexts keeps it alive, and a context leaves that table only after its flights are closed.
+        var holder: Unmanaged<PluginContext>?
         /// The function that it calls, and which attempt it is.
         var handler: Int32
         var attempt: UInt16
@@ -24,6 +22,9 @@ final class Flights {
         /// Whether it is the run of a source, which ends only when it is told to.
         var isEndless: Bool
         var generation: UInt32 = 0
+
+        /// The context that has it; nil while the slot is free.
+        var context: PluginContext? { holder?.takeUnretainedValue() }
     }
 
     private var slots: UnsafeMutablePointer<Flight>
@@ -75,15 +76,14 @@ final class Flights {
     @inline(__always)
     func find(_ number: UInt64) -> UnsafeMutablePointer<Flight>? {
         let slot = Int(number & 0xFFFF_FFFF) - 1
-        guard slot >= 0, slot < used, slots[slot].generation == UInt32(number >> 32), slots[slot].context != nil else { return nil }
+        guard slot >= 0, slot < used, slots[slot].generation == UInt32(number >> 32), slots[slot].holder != nil else { return nil }
         return slots + slot
     }
 
     /// Frees the slot of a flight; its number means nothing from now on.
     @inline(__always)
     func remove(_ flight: UnsafeMutablePointer<Flight>) {
-        flight.pointee.context = nil
-        flight.pointee.event = nil
+        flight.pointee.holder = nil
         flight.pointee.generation &+= 1
         flight.pointee.delivery = firstFree
         firstFree = UInt64(flight - slots) + 1
@@ -92,7 +92,7 @@ final class Flights {
 
     /// The numbers of all that are unanswered and fit. Looks at every slot: for deaths and cancellations, not for the way of an event.
     func numbers(where fits: (Flight) -> Bool) -> [UInt64] {
-        (0..<used).compactMap { slot in slots[slot].context != nil && fits(slots[slot]) ? number(of: slot) : nil }
+        (0..<used).compactMap { slot in slots[slot].holder != nil && fits(slots[slot]) ? number(of: slot) : nil }
     }
 
     @inline(__always)

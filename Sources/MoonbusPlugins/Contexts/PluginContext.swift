@@ -48,13 +48,12 @@ final class PluginContext {
         return max(0, min(window - (flightCount - waitingCount), Self.flightsMax - flightCount))
     }
 
-    /// Notes that a delivery was answered.
+    /// Notes that deliveries were answered.
     ///
     /// - Parameter now: CLOCK_MONOTONIC, nanoseconds; may be that of the frame.
-    @inline(__always)
-    func answeredOne(at now: UInt64) {
-        flightCount -= 1
-        answered += 1
+    func answered(_ count: Int, at now: UInt64) {
+        flightCount -= count
+        answered += count
         if answered >= window { review(at: now) }
     }
 

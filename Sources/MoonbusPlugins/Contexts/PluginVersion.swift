@@ -49,15 +49,15 @@ final class PluginVersion: HandlerEndpoint {
     }
 
     func deliver(_ deliveries: [Delivery]) {
-        if contexts.count == 1 {
-            return contexts[0].lane.send(deliveries, to: contexts[0])
-        }
-        for delivery in deliveries {
-            // The freest one: the bus keeps keys in order, so any context may have any delivery.
-            guard let context = contexts.max(by: { $0.room < $1.room }) else {
-                preconditionFailure("deliveries for a version without contexts")
+        deliveries.withUnsafeBufferPointer { deliveries in
+            if contexts.count == 1 { return contexts[0].lane.send(deliveries, to: contexts[0]) }
+            for index in deliveries.indices {
+                // The freest one: the bus keeps keys in order, so any context may have any delivery.
+                guard let context = contexts.max(by: { $0.room < $1.room }) else {
+                    preconditionFailure("deliveries for a version without contexts")
+                }
+                context.lane.send(UnsafeBufferPointer(rebasing: deliveries[index...index]), to: context)
             }
-            context.lane.send(CollectionOfOne(delivery), to: context)
         }
     }
 

@@ -17,26 +17,38 @@ extension PluginHost {
             take(LaneCall(number: call, delivery: delivery, context: number), json, from: lane)
         case .log(let number, let json): log(json, of: lane.contexts[number])
         case .lost(_, let deliveries): lost(deliveries, on: lane)
+        case .done(let deliveries): take(deliveries, from: lane)
         }
     }
 
     // MARK: Outcomes
 
+    private func take(_ done: DoneReader, from lane: Lane) {
+        var answers = Answers()
+        swap(&answers, &spareAnswers)
+        var idle: [PluginVersion] = []
+        lane.close(done, into: &answers.done) { if $0.version.isDraining { idle.append($0.version) } }
+        for version in idle { answers.noteDrained(version) }
+        finish(&answers)
+    }
+
     private func take(_ outcomes: OutcomeReader, from lane: Lane) throws(FrameError) {
         var answers = Answers()
         swap(&answers, &spareAnswers)
-        defer {
-            answers.removeAll()
-            swap(&answers, &spareAnswers)
-        }
         // What was read before a bad record is settled all the same: its flights are closed.
         let failure = read(outcomes, from: lane, into: &answers)
+        finish(&answers)
+        if let failure { throw failure }
+    }
+
+    private func finish(_ answers: inout Answers) {
         if !answers.done.isEmpty { bus.settle(done: answers.done) }
         if !answers.others.isEmpty { bus.settle(answers.others) }
         for version in answers.drained { retire(version) }
         for (plugin, status) in answers.hogs { hogged(plugin, status) }
         if phase == .stopping { finishStoppingIfIdle() }
-        if let failure { throw failure }
+        answers.removeAll()
+        swap(&answers, &spareAnswers)
     }
 
     private func read(_ outcomes: OutcomeReader, from lane: Lane, into answers: inout Answers) -> FrameError? {
@@ -77,7 +89,7 @@ extension PluginHost {
 
     private func remember(_ effects: [Effect], of flight: Flights.Flight, _ version: PluginVersion) {
         let keys = effects.compactMap { if case .read(let key, _) = $0 { key } else { nil } }
-        if !keys.isEmpty, let event = flight.event {
+        if !keys.isEmpty, let event = bus.event(of: flight.delivery) {
             reads.add(event, of: version, handler: flight.handler, attempt: flight.attempt, keys: keys)
         }
     }

@@ -38,7 +38,7 @@ extension PluginHost {
         call.lane = lane.number
         flight.pointee.callCount += 1
         if flight.pointee.callCount == 1 { context.waitingCount += 1 }
-        let event = flight.pointee.event
+        let event = bus.event(of: flight.pointee.delivery)
         // It holds no CPU while it waits: others may have its place.
         if !context.version.isDraining { bus.endpointHasRoom(context.version) }
         guard let arguments = (try? JSON(validating: json, limits: JSONLimits(bytes: 4 << 20)))?.value else {

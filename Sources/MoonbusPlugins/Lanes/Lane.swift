@@ -66,7 +66,7 @@ final class Lane {
     // MARK: Sending
 
     /// Puts deliveries into the frame of this turn.
-    func send(_ deliveries: some Sequence<Delivery>, to context: PluginContext) {
+    func send(_ deliveries: UnsafeBufferPointer<Delivery>, to context: PluginContext) {
         if flights.count == 0 { watch.becameBusy() }
         if !host.reads.isEmpty { forgetOldReads(of: deliveries, context) }
         mark()
@@ -74,7 +74,7 @@ final class Lane {
     }
 
     /// A delivery that was done and comes again has met a conflict: what the lane remembers of the keys that it read is out of date.
-    private func forgetOldReads(of deliveries: some Sequence<Delivery>, _ context: PluginContext) {
+    private func forgetOldReads(of deliveries: UnsafeBufferPointer<Delivery>, _ context: PluginContext) {
         for delivery in deliveries {
             let version = context.version
             guard let keys = host.reads.take(delivery.event, of: version, handler: delivery.handler, attempt: delivery.attempt) else {
@@ -84,44 +84,44 @@ final class Lane {
         }
     }
 
-    private func write(_ deliveries: some Sequence<Delivery>, _ context: PluginContext, _ builder: inout DeliverFrameBuilder) {
+    /// Field by field through a pointer: a `Delivery` that is copied is retained and released, and that was a tenth of its way.
+    private func write(_ deliveries: UnsafeBufferPointer<Delivery>, _ context: PluginContext, _ builder: inout DeliverFrameBuilder) {
+        guard let first = deliveries.baseAddress else { return }
         let endless = context.version.endless
-        var count = 0
-        for delivery in deliveries {
+        let number = context.number
+        let holder = Unmanaged.passUnretained(context)
+        for index in 0..<deliveries.count {
+            let delivery = first + index
             if !builder.isOpen {
                 builder.begin(in: output)
                 events.beginFrame()
             }
-            let isEndless = !endless.isEmpty && endless.contains(delivery.handler)
-            let number = flights.add(
+            let isEndless = !endless.isEmpty && endless.contains(delivery.pointee.handler)
+            let flight = flights.add(
                 Flights.Flight(
-                    delivery: delivery.id, context: context, event: delivery.event, handler: delivery.handler, attempt: delivery.attempt,
+                    delivery: delivery.pointee.id, holder: holder, handler: delivery.pointee.handler, attempt: delivery.pointee.attempt,
                     isEndless: isEndless))
-            let (first, eventCount) = write(delivery.content, &builder)
-            let identity = delivery.identity
+            let (event, eventCount) = write(delivery, &builder)
             builder.append(
                 DeliveryRecord(
-                    delivery: number, context: context.number, function: delivery.handler, eventIndex: first, eventCount: eventCount,
-                    attempt: delivery.attempt, now: delivery.now.microseconds, seed: delivery.seed,
-                    identity: (identity.high.bigEndian, identity.low.bigEndian), cpuLimit: delivery.cpuMicroseconds,
-                    argument: delivery.argument.rawValue))
+                    delivery: flight, context: number, function: delivery.pointee.handler, eventIndex: event, eventCount: eventCount,
+                    attempt: delivery.pointee.attempt, now: delivery.pointee.now.microseconds, seed: delivery.pointee.seed,
+                    subscriptionKey: delivery.pointee.subscriptionKey, cpuLimit: delivery.pointee.cpuMicroseconds,
+                    argument: delivery.pointee.argument.rawValue))
             if builder.size >= Self.frameSize { builder.end() }
-            count += 1
         }
-        context.flightCount += count
+        context.flightCount += deliveries.count
     }
 
     /// Index and count of the delivery's events in the open frame. A batch must lie in a row, so it is always written anew.
     @inline(__always)
-    private func write(_ content: Delivery.Content, _ builder: inout DeliverFrameBuilder) -> (first: UInt32, count: UInt16) {
-        switch content {
-        case .one(let event):
-            return (event.withUnsafeRecord { record in events.index(of: record) { builder.append(event: $0) } }, 1)
-        case .several(let batch):
-            let first = builder.eventCount
-            for event in batch { _ = event.withUnsafeRecord { builder.append(event: $0) } }
-            return (first, UInt16(batch.count))
+    private func write(_ delivery: UnsafePointer<Delivery>, _ builder: inout DeliverFrameBuilder) -> (first: UInt32, count: UInt16) {
+        if delivery.pointee.others.isEmpty {
+            return (delivery.pointee.event.withUnsafeRecord { record in events.index(of: record) { builder.append(event: $0) } }, 1)
         }
+        let first = delivery.pointee.event.withUnsafeRecord { builder.append(event: $0) }
+        for event in delivery.pointee.others { _ = event.withUnsafeRecord { builder.append(event: $0) } }
+        return (first, UInt16(1 + delivery.pointee.others.count))
     }
 
     /// Writes any other frame.
@@ -146,12 +146,41 @@ final class Lane {
     @inline(__always)
     func close(_ flight: UnsafeMutablePointer<Flights.Flight>) -> UInt64 {
         if let context = flight.pointee.context {
-            context.answeredOne(at: watch.heard)
+            context.answered(1, at: watch.heard)
             if flight.pointee.callCount > 0 { context.waitingCount -= 1 }
         }
         let delivery = flight.pointee.delivery
         flights.remove(flight)
         return delivery
+    }
+
+    /// Takes deliveries back that are done and left nothing, context by context: they mostly come in runs.
+    ///
+    /// - Parameters:
+    ///   - ids: gets the bus's ids. A delivery that was given up meanwhile has no flight any more: what still comes for it is ignored.
+    ///   - idle: called with each context that has nothing unanswered after it.
+    func close(_ done: DoneReader, into ids: inout [UInt64], idle: (PluginContext) -> Void) {
+        var holder: Unmanaged<PluginContext>?
+        var count = 0
+        func book() {
+            guard let context = holder?.takeUnretainedValue() else { return }
+            context.answered(count, at: watch.heard)
+            if context.flightCount == 0 { idle(context) }
+        }
+        ids.reserveCapacity(ids.count + done.count)
+        for number in done {
+            guard let flight = flights.find(number) else { continue }
+            if flight.pointee.holder?.toOpaque() != holder?.toOpaque() {
+                book()
+                holder = flight.pointee.holder
+                count = 0
+            }
+            if flight.pointee.callCount > 0 { flight.pointee.context?.waitingCount -= 1 }
+            count += 1
+            ids.append(flight.pointee.delivery)
+            flights.remove(flight)
+        }
+        book()
     }
 
     /// Gives up the deliveries that fit: whatever the lane still says of them is ignored.

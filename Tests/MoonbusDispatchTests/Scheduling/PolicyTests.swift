@@ -10,7 +10,7 @@ import Testing
         let test = try await TestBus()
         let recorder = TimelineRecorder(clock: test.clock)
         try await test.plugin(policy: policy) { delivery in
-            let events = if case .several(let events) = delivery.content { events } else { [delivery.event] }
+            let events = [delivery.event] + delivery.others
             for event in events { recorder.note(event.id.first ?? "?") }
             return .done(nil)
         }
@@ -74,7 +74,7 @@ import Testing
         try await test.bus.emit([event("a", id: "1"), event("a", id: "2"), event("a", id: "3")])
         test.clock.advance(by: .seconds(10))
         let contents = endpoint.deliveries.map { delivery -> [String] in
-            if case .several(let events) = delivery.content { events.map(\.id) } else { [] }
+            ([delivery.event] + delivery.others).map(\.id)
         }
         #expect(contents == [["1", "2"], ["3"], ["1", "2"], ["3"]] || contents == [["1", "2"], ["1", "2"], ["3"], ["3"]])
         #expect(try await test.bus.deadLetters().map(\.event.id).sorted() == ["1", "2", "3"])

@@ -20,6 +20,7 @@ import Testing
             }
         case .loaded(_, _, let json): _ = try? Declarations(json)
         case .ready, .call, .log, .lost: break
+        case .done(let deliveries): for _ in deliveries {}
         }
     }
 
@@ -91,7 +92,7 @@ import Testing
         #expect(refusal([12, 4, 0, 0, 6, 0, 0, 0], limit: 1_024) == .tooLarge)
     }
 
-    @Test(arguments: [UInt8(0), 8, 64, 71, 255])
+    @Test(arguments: [UInt8(0), 8, 64, 72, 255])
     func `a kind that nobody sends is refused`(kind: UInt8) {
         let frame = Frame(kind: kind, body: UnsafeRawBufferPointer(start: nil, count: 0))
         #expect(throws: FrameError.self) { try HostFrame(frame) }

@@ -39,6 +39,7 @@ enum FrameSamples {
         bytes { buffer in #"{"name": "sleep"}"#.withBytes { buffer.appendCall(5, delivery: 6, context: 7, json: $0) } },
         bytes { buffer in #"{"level": "info"}"#.withBytes { buffer.appendLog(context: 7, json: $0) } },
         bytes { $0.appendLost(context: 7, deliveries: [1, 2, 3]) },
+        bytes { buffer in withUnsafeBytes(of: (UInt64(8).littleEndian, UInt64(9).littleEndian)) { buffer.appendDone($0) } },
     ]
 
     static func deliver() -> [UInt8] {
@@ -55,7 +56,7 @@ enum FrameSamples {
                         DeliveryRecord(
                             delivery: UInt64(index) * 10 + UInt64(context), context: context, function: 5, eventIndex: index, now: 12,
                             seed: 13,
-                            identity: (14, 15), cpuLimit: 16, argument: DeliveryRecord.Argument.data))
+                            subscriptionKey: (14, 15), cpuLimit: 16, argument: DeliveryRecord.Argument.data))
                 }
             }
             builder.end()

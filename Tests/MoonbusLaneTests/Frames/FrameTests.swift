@@ -41,13 +41,14 @@ import Testing
             case .call(let call, let delivery, let context, let json): seen.append("call \(call) \(delivery) \(context) \(json.text)")
             case .log(let context, let json): seen.append("log \(context) \(json.text)")
             case .lost(let context, let deliveries): seen.append("lost \(context) \(deliveries)")
+            case .done(let deliveries): seen.append("done \(deliveries.count) \(Array(deliveries))")
             }
         }
         #expect(
             seen == [
                 "ready 1", #"loaded 3 true {"subscriptions": []}"#, "outcome 1 done true", "outcome 2 retry false",
                 "outcome 3 rejected false",
-                #"call 5 6 7 {"name": "sleep"}"#, #"log 7 {"level": "info"}"#, "lost 7 [1, 2, 3]",
+                #"call 5 6 7 {"name": "sleep"}"#, #"log 7 {"level": "info"}"#, "lost 7 [1, 2, 3]", "done 2 [8, 9]",
             ])
     }
 
@@ -64,7 +65,7 @@ import Testing
                 #expect(delivery.function == 5)
                 #expect(delivery.now == 12)
                 #expect(delivery.seed == 13)
-                #expect(delivery.identity == (14, 15))
+                #expect(delivery.subscriptionKey == (14, 15))
                 #expect(delivery.cpuLimit == 16)
                 #expect(delivery.argument == DeliveryRecord.Argument.data)
                 let record = try #require(table.records(from: delivery.eventIndex).pointee)

@@ -113,7 +113,7 @@ final class TestHost {
             builder.append(
                 DeliveryRecord(
                     delivery: lastDelivery, context: context, function: function, eventIndex: index, now: now, seed: seed,
-                    identity: (lastDelivery, 1)))
+                    subscriptionKey: (lastDelivery, 1)))
         }
         builder.end()
         try send()
@@ -183,6 +183,8 @@ final class TestHost {
         case .call(let call, let delivery, _, let json): return [.call(call, delivery: delivery, try JSON(validating: json))]
         case .log(_, let json): return [.log(try JSON(validating: json))]
         case .lost(_, let deliveries): return [.lost(deliveries)]
+        case .done(let deliveries):
+            return deliveries.map { .outcome(Outcome(delivery: $0, status: .done, effects: [], detail: [])) }
         case .outcomes(var reader):
             var answers: [Answer] = []
             while let outcome = try reader.next() {
