@@ -44,7 +44,8 @@ final class Dispatcher: @unchecked Sendable {
     var spareBatch: SettlingBatch?
     var lineage = Lineage()
     var asks: [ObjectIdentifier: Ask] = [:]
-    var stateChanged: ((String, [String]) -> Void)?
+    var versions = StateVersions()
+    var stateChanged: ((String, StateNews) -> Void)?
     var settleTrouble = JournalTrouble()
 
     // Time

@@ -91,8 +91,18 @@ extension EventBus {
         dispatcher.scan(plugin: plugin, prefix: prefix, after: after, limit: limit, completion: completion)
     }
 
-    /// Calls `changed` after each commit that wrote state, on the owner thread: the place to tell lanes that their copies are out of date.
-    package func onStateChange(_ changed: @escaping (_ plugin: String, _ keys: [String]) -> Void) {
+    /// Calls `changed` after each commit that wrote state, and at each conflict before the handler runs again, on the owner thread: the
+    /// place to tell lanes that their copies are out of date.
+    package func onStateChange(_ changed: @escaping (_ plugin: String, _ news: StateNews) -> Void) {
         dispatcher.stateChanged = changed
     }
+}
+
+/// What is told about a plugin's state.
+package enum StateNews: Sendable {
+    /// These writes are committed, in this order.
+    case committed([StateWrite])
+    /// A delivery met a conflict. These versions that it had read are not true any more, or never were; and those that it wrote are not,
+    /// and won't be, because it draws others when it runs again.
+    case refuted([StateRead])
 }

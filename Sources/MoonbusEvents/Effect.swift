@@ -5,8 +5,8 @@ public enum Effect: Sendable, Hashable {
     case emit(type: EventType, data: JSON?, options: EmitOptions)
     /// A key of the plugin's store was read in this version (0: it was absent); the commit conflicts if that has changed.
     case read(key: String, version: UInt64)
-    /// A key of the plugin's store gets a value, until `expiry` if there is one.
-    case set(key: String, value: JSON, expiry: Timestamp?)
+    /// A key of the plugin's store gets a value, until `expiry` if there is one. `version` names the write; nil: the bus draws one.
+    case set(key: String, value: JSON, expiry: Timestamp?, version: UInt64? = nil)
     /// A key of the plugin's store goes away.
     case delete(key: String)
     /// A source got this far.

@@ -6,7 +6,7 @@ public struct StateEntry: Sendable, Hashable {
     public var key: String
     /// What was stored.
     public var value: JSON
-    /// Rises with each write anywhere in the journal; never 0, which stands for "absent".
+    /// Names the write that made it: what ``StateWrite/version`` was. Only good for a comparison with what somebody saw before.
     public var version: UInt64
     /// When it becomes absent by itself.
     public var expires: Timestamp?
@@ -52,18 +52,34 @@ public struct StateRead: Sendable, Hashable {
 }
 
 /// A key that a handler wrote.
+///
+/// The journal keeps the version as it is, and compares it: it orders, counts and makes up nothing.
 public struct StateWrite: Sendable, Hashable {
     /// The key, 1 to 512 bytes.
     public var key: String
     /// The new value; nil: the key is absent from now on.
     public var value: JSON?
+    /// Names this write: chosen by who makes it, and used for no other write of the key. 1…2^63 - 1, and 0 when there is no value.
+    public var version: UInt64
     /// When the value becomes absent by itself.
     public var expires: Timestamp?
 
-    /// Creates the record of one write.
-    public init(key: String, value: JSON?, expires: Timestamp? = nil) {
+    /// Creates the record of a write.
+    ///
+    /// - Parameter version: 1…2^63 - 1; anything else is a programming error.
+    public init(key: String, value: JSON, version: UInt64, expires: Timestamp? = nil) {
+        precondition(StateVersions.isValid(version), "a written value has a version from 1 to 2^63 - 1")
         self.key = key
         self.value = value
+        self.version = version
         self.expires = expires
+    }
+
+    /// Creates the record of a deletion.
+    public init(deleting key: String) {
+        self.key = key
+        value = nil
+        version = 0
+        expires = nil
     }
 }

@@ -146,11 +146,11 @@ enum Sample {
             died: Timestamp(microseconds: 7_000))
     }
 
-    static func write(_ key: String, _ json: String?, reads: [StateRead] = [], plugin: String = "p", expires: Timestamp? = nil) throws
-        -> Commit
-    {
-        Commit(
-            state: StateChange(
-                plugin: plugin, reads: reads, writes: [StateWrite(key: key, value: try json.map { try JSON($0) }, expires: expires)]))
+    /// - Parameter json: nil deletes the key.
+    static func write(
+        _ key: String, _ json: String?, version: UInt64 = 1, reads: [StateRead] = [], plugin: String = "p", expires: Timestamp? = nil
+    ) throws -> Commit {
+        let write = try json.map { try StateWrite(key: key, value: JSON($0), version: version, expires: expires) }
+        return Commit(state: StateChange(plugin: plugin, reads: reads, writes: [write ?? StateWrite(deleting: key)]))
     }
 }

@@ -77,7 +77,7 @@ import Testing
         limits.bytes = 1_000
         let journal = InMemoryJournal(limits: limits)
         let big = try JSON("\"\(String(repeating: "x", count: 1_000))\"")
-        let change = StateChange(plugin: "p", writes: [StateWrite(key: "k", value: big)])
+        let change = StateChange(plugin: "p", writes: [StateWrite(key: "k", value: big, version: 1)])
         journal.claim([Claim(name: "s")]) { _ in }
         journal.settle([Settlement(SubscriptionNumber(0), .nothing, .done, commit: Commit(state: change))]) { _ in }
         journal.append([try Event(type: EventType("a"))]) { result in

@@ -5,7 +5,7 @@ import Testing
 /// What the host keeps of lanes: flights, strikes, and the watchdog's memory.
 @Suite struct LaneBooksTests {
     private func flight(_ delivery: UInt64, of context: PluginContext) -> Flights.Flight {
-        Flights.Flight(delivery: delivery, holder: .passUnretained(context), handler: 1, attempt: 1, isEndless: false)
+        Flights.Flight(delivery: delivery, holder: .passUnretained(context), handler: 1, isEndless: false)
     }
 
     @Test func `a number names its delivery until it is answered, and nothing afterwards`() throws {

@@ -80,46 +80,6 @@ import Testing
         }
     }
 
-    @Test func `counters in kv lose no event`() async throws {
-        try await Rig.run { rig in
-            try await rig.host.load("counter", source: #"bus.subscribe("count.*", function(event) return kv.incr("n") end)"#)
-            for _ in 0..<20 {
-                _ = try await rig.bus.emit((0..<50).map { _ in try Event(type: EventType("count.up")) })
-            }
-            #expect(try await rig.answer("count.up") == 1_001)
-        }
-    }
-
-    @Test func `copies of a plugin on different lanes share their state without losing a write`() async throws {
-        try await Rig.run { rig in
-            try await rig.host.load(
-                "counter", source: #"bus.subscribe("count.*", function(event) return kv.incr("n") end)"#, manifest: "contexts = 2")
-            for _ in 0..<10 {
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    for _ in 0..<8 { group.addTask { try await rig.settle("count.up") } }
-                    try await group.waitForAll()
-                }
-            }
-            #expect(try await rig.answer("count.up") == 81)
-            #expect(await rig.status("counter")?.lanes.count == 2)
-        }
-    }
-
-    @Test func `kv is scanned in key order`() async throws {
-        try await Rig.run { rig in
-            try await rig.host.load(
-                "store",
-                source: """
-                    bus.subscribe("put", function(event) kv.set(event.data.key, event.data.value) end)
-                    bus.subscribe("list", function() return json.array(kv.scan("a:")) end)
-                    """)
-            for (key, value) in [("a:2", 2), ("b:1", 9), ("a:1", 1)] as [(String, Int64)] {
-                try await rig.settle("put", ["key": .string(key), "value": .integer(value)])
-            }
-            #expect(try await rig.answer("list") == [["key": "a:1", "value": 1], ["key": "a:2", "value": 2]])
-        }
-    }
-
     @Test func `what the manifest doesn't permit can't be emitted or subscribed to`() async throws {
         try await Rig.run { rig in
             try await rig.host.load(

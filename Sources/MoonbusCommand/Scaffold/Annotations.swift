@@ -114,19 +114,23 @@ let annotations = #"""
     ---@param after moonbus.duration
     function bus.retry(after) end
 
-    --- The plugin's own store. A handler reads its own staged writes; a conflict with another run makes this one run again.
+    --- The plugin's own store.
+    --- A handler reads its own staged writes. What it read is checked when it is committed: if another run has changed any of it by then,
+    --- nothing of this run is committed and the handler runs again. So read, decide, write is atomic, and this is compare-and-set:
+    ---     if kv.get("owner") == nil then kv.set("owner", me, { ttl = "30s" }) end
+    --- Handlers that often write the same keys at once should have one ordering key: after 20 conflicts in a row a run counts as failed.
     ---@class kv
     kv = {}
-    --- [call], may wait for the journal once per key. ---@param key string 1-512 bytes
-    ---@param key string
+    --- [call], may wait for the journal once per key.
+    ---@param key string 1-512 bytes
     ---@return any value nil when absent
     function kv.get(key) end
     --- [effect]
     ---@param key string
     ---@param value moonbus.json at most 256 KiB encoded
-    ---@param options? { ttl?: moonbus.duration }
+    ---@param options? { ttl?: moonbus.duration } absent again after `ttl`, counted from `time.now()`; a run that read it and is committed later runs again
     function kv.set(key, value, options) end
-    --- Adds to an integer (0 when absent) and returns the sum. [effect]
+    --- Adds to an integer (0 when absent), which keeps its ttl, and returns the sum. [effect], may wait.
     ---@param key string
     ---@param n? integer default 1
     ---@return integer
@@ -135,6 +139,9 @@ let annotations = #"""
     ---@param key string
     function kv.delete(key) end
     --- Entries whose key starts with `prefix`, in key order. [call], waits.
+    --- What is committed, with this run's own writes on top. Each entry of the journal's that it saw is checked at the commit as if read with
+    --- kv.get; that no entry was added since is not. A decision that depends on it needs a key that every writer touches, e.g. a count
+    --- (kv.incr), read with kv.get before the scan.
     ---@param prefix string
     ---@param options? { limit?: integer } default 1,000
     ---@return { key: string, value: any }[]

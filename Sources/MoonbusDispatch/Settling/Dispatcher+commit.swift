@@ -72,7 +72,7 @@ extension Dispatcher {
         }
         if !commit.delayed.isEmpty { delay(commit.delayed) }
         if let cursor = commit.cursor { queue?.cursor = cursor }
-        if let queue, !staged.writtenKeys.isEmpty { stateChanged?(queue.spec.plugin, staged.writtenKeys) }
+        if let queue, let state = commit.state, !state.writes.isEmpty { stateChanged?(queue.spec.plugin, .committed(state.writes)) }
         counts.dead &+= UInt64(commit.deadLetters.count)
         if let queue { queue.deadCount &+= UInt64(commit.deadLetters.count) }
     }
@@ -203,7 +203,10 @@ extension Dispatcher {
     private func runAgain(_ ending: SettlingBatch.Ending, after keys: [String]) {
         let slot = ending.slot
         guard let queue = queues[Int(owed[slot].pointee.queue)] else { return }
-        stateChanged?(queue.spec.plugin, keys)
+        if let state = ending.detail?.staged?.commit.state {
+            let untrue = state.reads.filter { keys.contains($0.key) } + state.writes.map { StateRead(key: $0.key, version: $0.version) }
+            stateChanged?(queue.spec.plugin, .refuted(untrue))
+        }
         let named = keys.prefix(3).map { "'\($0)'" }.joined(separator: ", ")
         guard ending.kind != .checkpoint else {
             return cancel(slot, reason: "state that it had read changed before it was committed: \(named)")

@@ -189,7 +189,7 @@ extension Dispatcher {
         let stager = Stager(
             queue: queue, cause: events[0], hops: events.reduce(0) { max($0, $1.hops) }, isRoot: isRoot, now: owner.clock.now(),
             configuration: configuration, firstOrdinal: owed[slot].pointee.extra?.emitCount ?? 0, delayedCount: delays.count)
-        return Staged(try stager.commit(effects, schedule: schedule, lineage: lineage))
+        return Staged(try stager.commit(effects, schedule: schedule, lineage: lineage, versions: &versions))
     }
 
     /// Finds out who is owed the events of a commit and reserves their room, or names a queue that has none.

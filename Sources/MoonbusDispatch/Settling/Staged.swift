@@ -7,12 +7,9 @@ final class Staged {
     /// Who is owed the events of the commit, by event.
     var matches = ContiguousArray<Router.Match>()
     var generation: UInt64 = 0
-    /// Keys that are written, for those who keep copies.
-    let writtenKeys: [String]
 
     init(_ commit: Commit) {
         self.commit = commit
-        writtenKeys = commit.state?.writes.map(\.key) ?? []
     }
 }
 
@@ -34,7 +31,7 @@ struct Stager {
     /// What the effects amount to.
     ///
     /// - Throws: ``Fault`` if one of them cannot be: `.error` for a bad attribute, `.full` when too many events wait for their time.
-    func commit(_ effects: [Effect], schedule: Timestamp?, lineage: Lineage) throws(Fault) -> Commit {
+    func commit(_ effects: [Effect], schedule: Timestamp?, lineage: Lineage, versions: inout StateVersions) throws(Fault) -> Commit {
         var events: [Event] = []
         var delayed: [DelayedEvent] = []
         var state = StateChange(plugin: queue.spec.plugin)
@@ -55,8 +52,9 @@ struct Stager {
                     events.append(event)
                 }
             case .read(let key, let version): state.reads.append(StateRead(key: key, version: version))
-            case .set(let key, let value, let expiry): state.writes.append(StateWrite(key: key, value: value, expires: expiry))
-            case .delete(let key): state.writes.append(StateWrite(key: key, value: nil))
+            case .set(let key, let value, let expiry, let version):
+                state.writes.append(StateWrite(key: key, value: value, version: version ?? versions.next(), expires: expiry))
+            case .delete(let key): state.writes.append(StateWrite(deleting: key))
             case .cursor(let value): cursor = value
             }
         }

@@ -1,9 +1,8 @@
 import MoonbusEvents
 
-/// The state of all plugins: values with versions that rise with each write, whatever the key.
+/// The state of all plugins: values, each with the version that its writer gave it.
 struct StateTable {
     private var plugins: [String: [String: StateEntry]] = [:]
-    private var version: UInt64 = 0
     private(set) var size = 0
     private var nextSweep = Timestamp(microseconds: 0)
 
@@ -30,8 +29,7 @@ struct StateTable {
 
     mutating func apply(_ change: StateChange, now: Timestamp) {
         for write in change.writes {
-            version += 1
-            let entry = write.value.map { StateEntry(key: write.key, value: $0, version: version, expires: write.expires) }
+            let entry = write.value.map { StateEntry(key: write.key, value: $0, version: write.version, expires: write.expires) }
             let before = plugins[change.plugin, default: [:]].removeValue(forKey: write.key)
             if let entry { plugins[change.plugin, default: [:]][write.key] = entry }
             size += Self.size(of: entry) - Self.size(of: before)

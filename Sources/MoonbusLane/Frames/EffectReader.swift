@@ -4,7 +4,7 @@
 /// |---|---|---|
 /// | 1 | emit | u8 zero · u16 type size · u32 data size · u16 options size · type · data JSON · options JSON (0 = none) |
 /// | 2 | kv.read | u8 zero · u16 key size · u64 version seen (0 = absent) · key |
-/// | 3 | kv.set | u8 zero · u16 key size · u32 value size · i64 expiry, microseconds since 1970 (0 = none) · key · value JSON |
+/// | 3 | kv.set | u8 zero · u16 key size · u32 value size · i64 expiry, microseconds since 1970 (0 = none) · u64 version · key · value JSON |
 /// | 4 | kv.delete | u8 zero · u16 key size · key |
 /// | 5 | cursor | u8[3] zero · u32 size · JSON |
 package struct EffectReader {
@@ -37,7 +37,8 @@ package struct EffectReader {
             let key = Int(try cursor.integer(UInt16.self))
             let value = Int(try cursor.integer(UInt32.self))
             let expiry = try cursor.integer(Int64.self)
-            return .set(key: try cursor.text(key), value: try cursor.bytes(value), expiry: expiry)
+            let version = try cursor.integer(UInt64.self)
+            return .set(key: try cursor.text(key), value: try cursor.bytes(value), expiry: expiry, version: version)
         case EffectRecord.Kind.delete:
             return .delete(key: try cursor.text(Int(try cursor.integer(UInt16.self))))
         case EffectRecord.Kind.cursor:
@@ -63,8 +64,8 @@ package enum EffectRecord {
     case emit(type: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, options: UnsafeRawBufferPointer)
     /// Version 0 means that the key was absent.
     case read(key: String, version: UInt64)
-    /// `expiry` in microseconds since 1970 UTC, 0 for none.
-    case set(key: String, value: UnsafeRawBufferPointer, expiry: Int64)
+    /// `expiry` in microseconds since 1970 UTC, 0 for none. `version` names the write.
+    case set(key: String, value: UnsafeRawBufferPointer, expiry: Int64, version: UInt64)
     case delete(key: String)
     case cursor(UnsafeRawBufferPointer)
 }

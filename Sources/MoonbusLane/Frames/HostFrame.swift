@@ -8,7 +8,7 @@
 /// | 4 | unload | u32 context · u32 zero |
 /// | 5 | cancel | u64 delivery · u32 context · u32 size · reason text |
 /// | 6 | stop | nothing |
-/// | 7 | forget | u32 context · u32 size · key (empty: all) |
+/// | 7 | forget | u32 context · u32 key size · u32 rule (0 always, 1 if it has the version, 2 unless it has it) · u32 zero · u64 version · key (empty: all) |
 package enum HostFrame {
     case load(LoadFrame)
     case deliver(DeliverFrame)
@@ -16,7 +16,7 @@ package enum HostFrame {
     case unload(context: UInt32)
     case cancel(delivery: UInt64, context: UInt32, reason: String)
     case stop
-    case forget(context: UInt32, key: String)
+    case forget(context: UInt32, key: String, KvForgetting)
 
     package init(_ frame: Frame) throws(FrameError) {
         var cursor = FrameCursor(frame.body)
@@ -46,7 +46,10 @@ package enum HostFrame {
         case Frame.HostKind.forget:
             let context = try cursor.integer(UInt32.self)
             let size = Int(try cursor.integer(UInt32.self))
-            self = .forget(context: context, key: try cursor.text(size))
+            let rule = try cursor.integer(UInt32.self)
+            try cursor.zeros(4)
+            let forgetting = try KvForgetting(rule: rule, version: try cursor.integer(UInt64.self))
+            self = .forget(context: context, key: try cursor.text(size), forgetting)
         default:
             throw FrameError(.unknownKind, "a host sends no frame of kind \(frame.kind)")
         }
@@ -121,11 +124,15 @@ extension FrameBuffer {
         endFrame()
     }
 
-    /// Tells a context that its copy of a kv value is out of date; an empty key means all of them.
-    package func appendForget(context: UInt32, key: String) {
+    /// Tells a context that its copy of a kv value may be out of date; an empty key means all of them.
+    package func appendForget(context: UInt32, key: String, _ forgetting: KvForgetting = .always) {
+        let (rule, version) = forgetting.fields
         beginFrame(Frame.HostKind.forget)
         append(context)
         append(UInt32(key.utf8.count))
+        append(rule)
+        append(UInt32(0))
+        append(version)
         append(text: key)
         endFrame()
     }

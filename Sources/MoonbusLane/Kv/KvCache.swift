@@ -67,12 +67,16 @@ struct KvCache {
         if let entry = young.removeValue(forKey: key) { youngSize -= Self.size(entry, key) }
     }
 
-    /// Forgets a key; an empty one means all.
-    mutating func forget(_ key: String) {
-        guard key.isEmpty else { return forget(KvKey(Array(key.utf8))) }
-        young = [:]
-        old = [:]
-        youngSize = 0
+    /// Forgets a key, if the rule applies to what is known about it; an empty one means all keys, whatever the rule.
+    mutating func forget(_ text: String, _ forgetting: KvForgetting) {
+        if text.isEmpty {
+            young = [:]
+            old = [:]
+            youngSize = 0
+            return
+        }
+        let key = KvKey(Array(text.utf8))
+        if let known = young[key] ?? old[key], forgetting.applies(to: known.version) { forget(key) }
     }
 
     private static func size(_ entry: Entry, _ key: KvKey) -> Int {

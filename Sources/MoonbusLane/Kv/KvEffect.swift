@@ -6,11 +6,12 @@ enum KvEffect {
         return effect + key.bytes
     }
 
-    static func set(_ key: KvKey, _ value: UnsafeRawBufferPointer, expiry: Int64) -> [UInt8] {
+    static func set(_ key: KvKey, _ value: UnsafeRawBufferPointer, expiry: Int64, version: UInt64) -> [UInt8] {
         var effect = head(EffectRecord.Kind.set, key)
-        effect.reserveCapacity(16 + key.bytes.count + value.count)
+        effect.reserveCapacity(24 + key.bytes.count + value.count)
         append(UInt32(value.count), to: &effect)
         append(expiry, to: &effect)
+        append(version, to: &effect)
         effect += key.bytes
         effect += value
         return effect

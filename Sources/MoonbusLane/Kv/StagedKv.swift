@@ -1,7 +1,7 @@
 /// What one delivery read from and wrote to the store, before anybody else may see it.
 struct StagedKv {
     enum Write {
-        case set([UInt8], expiry: Int64)
+        case set([UInt8], expiry: Int64, version: UInt64)
         case deleted
     }
 
@@ -23,18 +23,17 @@ struct StagedKv {
         return true
     }
 
-    /// The delivery was done: its writes become what later ones read.
+    /// The delivery was done: its writes become what later ones read, under the versions that it gave them.
     ///
-    /// A key that was written without having been read gets no entry: its version is only known to the host. Neither
-    /// does a key that another delivery changed in between: this one meets a conflict.
+    /// Unless it had read what another delivery changed in between: then it meets a conflict, and what it wrote is never true.
     func apply(to cache: inout KvCache, now: Int64) {
+        for (key, version) in reads {
+            if let known = cache.entry(key, now: now), known.version != version { return }
+        }
         for (key, write) in writes {
-            guard let known = cache.entry(key, now: now), reads[key] ?? known.version == known.version else {
-                cache.forget(key)
-                continue
-            }
             switch write {
-            case .set(let value, let expiry): cache.store(KvCache.Entry(value: value, version: known.version + 1, expiry: expiry), for: key)
+            case .set(let value, let expiry, let version):
+                cache.store(KvCache.Entry(value: value, version: version, expiry: expiry), for: key)
             case .deleted: cache.store(.absent, for: key)
             }
         }

@@ -11,7 +11,11 @@ import MoonbusEvents
 /// --- kv.scan(prefix, {limit=}) -> {{key=, value=}, …} in key order, default limit 1,000      [call], waits
 /// --- key: 1-512 bytes of UTF-8.  value: anything JSON can hold, at most 256 KiB encoded.
 /// ```
-/// A handler reads its own staged writes. What it read is settled with it: if that has changed by then, it runs again.
+/// A handler reads its own staged writes. What it read is settled with it: if that has changed by then, it runs again. So there is no
+/// compare-and-set: `if kv.get(k) == a then kv.set(k, b) end` is one. (A version that a script could keep from one event to the next
+/// was refused: it says no more than the value does, and does not survive the JSON readers that know only 53 bits of an integer.)
+///
+/// A scan is settled by what it found, entry by entry; keys that come under its prefix later are not noticed.
 ///
 /// Calls to the host, and its replies:
 ///
@@ -51,8 +55,9 @@ enum KvModule {
         if let ttl = try OptionReader(call.bytes(2), of: "kv.set", known: ["ttl"]).interval("ttl") {
             expiry = (Timestamp(microseconds: task.delivery.now_us) + ttl).microseconds
         }
-        try context.stage(KvEffect.set(key, value, expiry: expiry))
-        task.kv.write(.set(Array(value), expiry: expiry), to: key)
+        let version = context.worker.versions.next()
+        try context.stage(KvEffect.set(key, value, expiry: expiry, version: version))
+        task.kv.write(.set(Array(value), expiry: expiry, version: version), to: key)
         return call.done()
     }
 
@@ -60,7 +65,7 @@ enum KvModule {
         let (key, task) = (try key(call), try task(context))
         let amount = call.integer(1) ?? 1
         guard let known = try value(of: key, context, task) else { return try ask(for: key, .increment(key, amount), context) }
-        let (effect, sum) = try incrementing(key, from: known, by: amount, task)
+        let (effect, sum) = try incrementing(key, from: known, by: amount, context, task)
         try context.stage(effect)
         return call.returns(sum)
     }
@@ -112,7 +117,7 @@ enum KvModule {
         _ key: KvKey, by amount: Int64, _ reply: UnsafeRawBufferPointer, _ context: LaneContext, _ task: TaskState
     ) -> Resumption {
         do throws(Refusal) {
-            let (effect, sum) = try incrementing(key, from: learn(key, reply, context, task), by: amount, task)
+            let (effect, sum) = try incrementing(key, from: learn(key, reply, context, task), by: amount, context, task)
             task.deferred += effect
             return .integer(sum)
         } catch {
@@ -135,7 +140,7 @@ enum KvModule {
             if let version { noteRead(key, version: version, task) }
         }
         for (key, write) in task.kv.writes where key.bytes.starts(with: prefix) {
-            if case .set(let value, _) = write { values[key] = value } else { values[key] = nil }
+            if case .set(let value, _, _) = write { values[key] = value } else { values[key] = nil }
         }
         let json = context.worker.scratch
         json.append(json: "[")
@@ -169,7 +174,7 @@ enum KvModule {
     /// What the delivery sees under a key: its own last write, else what the lane knows. Nil: the host must be asked.
     private static func value(of key: KvKey, _ context: LaneContext, _ task: TaskState) throws(Refusal) -> KvCache.Entry? {
         switch task.kv.writes[key] {
-        case .set(let value, let expiry): return KvCache.Entry(value: value, version: 0, expiry: expiry)
+        case .set(let value, let expiry, let version): return KvCache.Entry(value: value, version: version, expiry: expiry)
         case .deleted: return .absent
         case nil: break
         }
@@ -180,7 +185,7 @@ enum KvModule {
 
     /// Adds to a value, which keeps its expiry.
     private static func incrementing(
-        _ key: KvKey, from entry: KvCache.Entry, by amount: Int64, _ task: TaskState
+        _ key: KvKey, from entry: KvCache.Entry, by amount: Int64, _ context: LaneContext, _ task: TaskState
     ) throws(Refusal) -> (effect: [UInt8], sum: Int64) {
         guard let old = entry.value.map({ value in value.withUnsafeBytes { RawJSON($0).integer } }) ?? 0 else {
             throw Refusal("kv.incr: the value of \"\(key.text.prefix(80))\" is not a whole number")
@@ -188,8 +193,9 @@ enum KvModule {
         let (sum, overflow) = old.addingReportingOverflow(amount)
         guard !overflow else { throw Refusal("kv.incr: the sum does not fit into 64 bits") }
         let text = Array(String(sum).utf8)
-        task.kv.write(.set(text, expiry: entry.expiry), to: key)
-        return (text.withUnsafeBytes { KvEffect.set(key, $0, expiry: entry.expiry) }, sum)
+        let version = context.worker.versions.next()
+        task.kv.write(.set(text, expiry: entry.expiry, version: version), to: key)
+        return (text.withUnsafeBytes { KvEffect.set(key, $0, expiry: entry.expiry, version: version) }, sum)
     }
 
     private static func key(_ call: HostCall) throws(Refusal) -> KvKey {

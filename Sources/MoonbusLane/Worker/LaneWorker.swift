@@ -1,5 +1,6 @@
 import CLuaShim
 import Glibc
+import MoonbusEvents
 
 /// Runs contexts on the calling thread, for as long as the host keeps the socket open.
 ///
@@ -41,6 +42,8 @@ package final class LaneWorker {
     @exclusivity(unchecked) var contexts = ContextTable()
     var calls: [UInt64: PendingCall] = [:]
     private var lastCall: UInt64 = 0
+    /// Of what its contexts write to their stores.
+    var versions = StateVersions()
 
     private let socket: Int32
     private let reader = FrameReader()
@@ -120,7 +123,7 @@ package final class LaneWorker {
         case .reply(let call, let isOK, let content): reply(to: call, isOK: isOK, content: content)
         case .unload(let identifier): unload(identifier)
         case .cancel(let delivery, let identifier, let reason): cancel(delivery, in: identifier, reason: reason)
-        case .forget(let identifier, let key): contexts[identifier]?.kv.forget(key)
+        case .forget(let identifier, let key, let forgetting): contexts[identifier]?.kv.forget(key, forgetting)
         case .stop: throw .stopped
         }
         try output.flushIfDue()

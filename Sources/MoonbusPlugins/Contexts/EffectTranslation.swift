@@ -38,8 +38,11 @@ struct EffectTranslation {
             }
             return .emit(type: type, data: data.isEmpty ? nil : try json(data), options: try self.options(options, type: type))
         case .read(let key, let version): return .read(key: try checked(key), version: version)
-        case .set(let key, let value, let expiry):
-            return .set(key: try checked(key), value: try json(value), expiry: expiry == 0 ? nil : Timestamp(microseconds: expiry))
+        case .set(let key, let value, let expiry, let version):
+            guard StateVersions.isValid(version) else { throw Fault(.error, "a write whose version is none: \(version)") }
+            return .set(
+                key: try checked(key), value: try json(value), expiry: expiry == 0 ? nil : Timestamp(microseconds: expiry), version: version
+            )
         case .delete(let key): return .delete(key: try checked(key))
         case .cursor(let cursor): return .cursor(try json(cursor))
         }

@@ -14,9 +14,8 @@ final class Flights {
         /// The context that has it; nil while the slot is free. Unmanaged, because to retain it cost a tenth of a delivery: the lane's table of
         /// contexts keeps it alive, and a context leaves that table only after its flights are closed.
         var holder: Unmanaged<PluginContext>?
-        /// The function that it calls, and which attempt it is.
+        /// The function that it calls.
         var handler: Int32
-        var attempt: UInt16
         /// How many of its calls wait for their answer: with any, it holds no CPU.
         var callCount: UInt16 = 0
         /// Whether it is the run of a source, which ends only when it is told to.

@@ -82,16 +82,8 @@ extension PluginHost {
             effects.append(.cursor(cursor))
             verdict = .done(nil)
         }
-        if !effects.isEmpty { remember(effects, of: flight.pointee, version) }
         answers.others.append(Outcome(delivery: lane.close(flight), verdict, effects: effects))
         if record.status == .timeout || record.status == .killed { answers.hogs.append((version.plugin, record.status)) }
-    }
-
-    private func remember(_ effects: [Effect], of flight: Flights.Flight, _ version: PluginVersion) {
-        let keys = effects.compactMap { if case .read(let key, _) = $0 { key } else { nil } }
-        if !keys.isEmpty, let event = bus.event(of: flight.delivery) {
-            reads.add(event, of: version, handler: flight.handler, attempt: flight.attempt, keys: keys)
-        }
     }
 
     private func verdict(of record: OutcomeRecord, _ version: PluginVersion) throws(FrameError) -> (Outcome.Verdict, [Effect]) {

@@ -1,5 +1,6 @@
 import MoonbusDispatch
 import MoonbusEvents
+import MoonbusJournal
 import MoonbusLane
 
 /// How versions and plugins go: drained, unloaded, switched off, secluded, quarantined.
@@ -111,11 +112,25 @@ extension PluginHost {
 
     // MARK: State
 
-    /// State of a plugin changed: contexts that may hold an older copy read it again.
-    func forget(_ keys: [String], of name: String) {
-        guard let version = plugins[name]?.serving, version.contexts.count > 1 else { return }
+    /// Makes contexts forget copies that are wrong.
+    ///
+    /// A plugin's only context has made every commit itself, and has heard of each before us.
+    func take(_ news: StateNews, of name: String) {
+        guard let version = plugins[name]?.serving else { return }
+        switch news {
+        case .refuted(let copies):
+            for copy in copies { forget(copy.key, .version(copy.version), in: version) }
+        case .committed(let writes):
+            guard version.contexts.count > 1 else { return }
+            var last: [String: UInt64] = [:]
+            for write in writes { last[write.key] = write.version }
+            for (key, written) in last { forget(key, .othersThan(written), in: version) }
+        }
+    }
+
+    private func forget(_ key: String, _ forgetting: KvForgetting, in version: PluginVersion) {
         for context in version.contexts {
-            for key in keys { context.lane.send { $0.appendForget(context: context.number, key: key) } }
+            context.lane.send { $0.appendForget(context: context.number, key: key, forgetting) }
         }
     }
 }

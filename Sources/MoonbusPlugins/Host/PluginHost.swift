@@ -43,8 +43,6 @@ public final class PluginHost: @unchecked Sendable {
     var lastContextNumber: UInt32 = 0
     /// Lanes in a row that ended before they were ready.
     var failedLaneCount = 0
-    /// What deliveries read that may still meet a conflict.
-    var reads = SettledReads()
     var spareAnswers = Answers()
     /// Loads that are under way.
     var loadCount = 0
@@ -102,7 +100,7 @@ public final class PluginHost: @unchecked Sendable {
         precondition(phase == .created, "a plugin host starts once")
         phase = .running
         bus.owner.atTurnEnd { [weak self] in self?.flushLanes() }
-        bus.onStateChange { [weak self] plugin, keys in self?.forget(keys, of: plugin) }
+        bus.onStateChange { [weak self] plugin, news in self?.take(news, of: plugin) }
         do throws(PluginError) {
             for _ in 0..<laneCount { try startLane(resident: nil) }
         } catch {

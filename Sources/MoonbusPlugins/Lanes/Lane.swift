@@ -68,20 +68,8 @@ final class Lane {
     /// Puts deliveries into the frame of this turn.
     func send(_ deliveries: UnsafeBufferPointer<Delivery>, to context: PluginContext) {
         if flights.count == 0 { watch.becameBusy() }
-        if !host.reads.isEmpty { forgetOldReads(of: deliveries, context) }
         mark()
         write(deliveries, context, &builder)
-    }
-
-    /// A delivery that was done and comes again has met a conflict: what the lane remembers of the keys that it read is out of date.
-    private func forgetOldReads(of deliveries: UnsafeBufferPointer<Delivery>, _ context: PluginContext) {
-        for delivery in deliveries {
-            let version = context.version
-            guard let keys = host.reads.take(delivery.event, of: version, handler: delivery.handler, attempt: delivery.attempt) else {
-                continue
-            }
-            for key in keys { send { $0.appendForget(context: context.number, key: key) } }
-        }
     }
 
     /// Field by field through a pointer: a `Delivery` that is copied is retained and released, and that was a tenth of its way.
@@ -99,8 +87,7 @@ final class Lane {
             let isEndless = !endless.isEmpty && endless.contains(delivery.pointee.handler)
             let flight = flights.add(
                 Flights.Flight(
-                    delivery: delivery.pointee.id, holder: holder, handler: delivery.pointee.handler, attempt: delivery.pointee.attempt,
-                    isEndless: isEndless))
+                    delivery: delivery.pointee.id, holder: holder, handler: delivery.pointee.handler, isEndless: isEndless))
             let (event, eventCount) = write(delivery, &builder)
             builder.append(
                 DeliveryRecord(

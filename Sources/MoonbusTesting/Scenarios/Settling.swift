@@ -48,7 +48,7 @@ extension JournalConformance {
             let places = try await journal.append(Sample.events(1)).map(\.position)
             let commit = try Commit(
                 events: [Sample.event("x"), Sample.event("e1"), Sample.event("y")],
-                state: StateChange(plugin: "p", writes: [StateWrite(key: "k", value: JSON("7"))]), cursor: JSON(#"{"page":2}"#))
+                state: StateChange(plugin: "p", writes: [StateWrite(key: "k", value: JSON("7"), version: 5)]), cursor: JSON(#"{"page":2}"#))
             let settled = try await journal.settle(claimed, Sample.span(claimed.floor, places[0]), .done, commit)
             guard case .committed(let recorded) = settled else {
                 throw ConformanceFailure(description: "'\(bench.scenario)': expected a commit, got \(settled)")
@@ -67,7 +67,7 @@ extension JournalConformance {
                 events: [try Sample.event("never")],
                 state: StateChange(
                     plugin: "p", reads: [StateRead(key: "a", version: 0), StateRead(key: "b", version: 99)],
-                    writes: [StateWrite(key: "a", value: try JSON("1"))]), cursor: try JSON("1"))
+                    writes: [StateWrite(key: "a", value: try JSON("1"), version: 5)]), cursor: try JSON("1"))
             let good = Commit(events: [try Sample.event("out")])
             let settled = try await journal.settle([
                 Settlement(claimed.number, Sample.span(claimed.floor, places[0]), .done, commit: stale),
@@ -90,8 +90,10 @@ extension JournalConformance {
             let places = try await journal.append(Sample.events(2)).map(\.position)
             let seen = [StateRead(key: "k", version: 0)]
             let settled = try await journal.settle([
-                Settlement(claimed.number, Sample.span(claimed.floor, places[0]), .done, commit: Sample.write("k", "1", reads: seen)),
-                Settlement(claimed.number, Sample.span(places[0], places[1]), .done, commit: Sample.write("k", "2", reads: seen)),
+                Settlement(
+                    claimed.number, Sample.span(claimed.floor, places[0]), .done, commit: Sample.write("k", "1", version: 1, reads: seen)),
+                Settlement(
+                    claimed.number, Sample.span(places[0], places[1]), .done, commit: Sample.write("k", "2", version: 2, reads: seen)),
             ])
             try bench.expect(settled, is: [.committed([]), .conflict(keys: ["k"])], "the answers")
             try bench.expect(try await journal.value("p", "k")?.value, is: try JSON("1"), "the value")

@@ -40,35 +40,44 @@ import Testing
         #expect(sink.deliveries.count == 1)
     }
 
-    @Test func `state is written with the acknowledgement and read back with its version`() async throws {
+    @Test func `state is written with the acknowledgement and read back with the version of its writer`() async throws {
         let test = try await TestBus()
         let changes = Changes()
         try await test.onOwner { test.bus.onStateChange { changes.note($0, $1) } }
         try await test.plugin { _ in
-            .done(nil, [.set(key: "k", value: .null, expiry: nil), .set(key: "gone", value: .null, expiry: nil), .delete(key: "gone")])
+            .done(
+                nil,
+                [
+                    .set(key: "k", value: .null, expiry: nil, version: 7), .set(key: "own", value: .null, expiry: nil),
+                    .set(key: "gone", value: .null, expiry: nil), .delete(key: "gone"),
+                ])
         }
         try await test.bus.emit(event("a"), until: .settled)
         let found = Changes()
         try await test.onOwner {
-            test.bus.state(plugin: "p", key: "k") { found.note("\((try? $0.get()?.version) ?? 0 > 0)", []) }
+            test.bus.state(plugin: "p", key: "k") { found.note("\((try? $0.get()?.version) ?? 0)", []) }
+            test.bus.state(plugin: "p", key: "own") { found.note("\((try? $0.get()?.version) ?? 0 > 0)", []) }
             test.bus.scan(plugin: "p", prefix: "") { found.note("scan", (try? $0.get().map(\.key)) ?? []) }
         }
-        #expect(found.notes == ["true []", "scan [\"k\"]"])
-        #expect(changes.notes == ["p [\"k\", \"gone\", \"gone\"]"])
+        #expect(found.notes == ["7 []", "true []", "scan [\"k\", \"own\"]"])
+        #expect(changes.notes == ["p committed k own gone gone"])
     }
 
     @Test func `a handler whose state has changed under it runs again at once`() async throws {
         let test = try await TestBus()
         let runs = Atomic<Int>(0)
+        let news = Changes()
+        try await test.onOwner { test.bus.onStateChange { news.note($0, $1) } }
         let endpoint = try await test.plugin(policy: .init(retry: .init(attempts: 1))) { _ in
             // The first run saw a version that nobody has written; the second one sees what is true.
             let version: UInt64 = runs.wrappingAdd(1, ordering: .relaxed).newValue == 1 ? 77 : 0
-            return .done(nil, [.read(key: "k", version: version), .set(key: "k", value: .null, expiry: nil), emit("out")])
+            return .done(nil, [.read(key: "k", version: version), .set(key: "k", value: .null, expiry: nil, version: 9), emit("out")])
         }
         let receipt = try await test.bus.emit(event("a"), until: .settled)
         test.catchUp()
         #expect(receipt.results.map(\.status) == [.done])
         #expect(endpoint.deliveries.filter { $0.event.typeText == "a" }.map(\.attempt) == [1, 1])
+        #expect(news.notes.prefix(2) == ["p refuted k@77 k@9", "p committed k"])
     }
 
     @Test func `state that changes under a handler every time is a failure that names the key`() async throws {
@@ -126,6 +135,14 @@ import Testing
         var notes: [String] { state.withLock { $0 } }
         func note(_ name: String, _ keys: [String]) {
             state.withLock { $0.append("\(name) \(keys)") }
+        }
+        func note(_ plugin: String, _ news: StateNews) {
+            let text =
+                switch news {
+                case .committed(let writes): "committed " + writes.map(\.key).joined(separator: " ")
+                case .refuted(let reads): "refuted " + reads.map { "\($0.key)@\($0.version)" }.joined(separator: " ")
+                }
+            state.withLock { $0.append("\(plugin) \(text)") }
         }
     }
 }

@@ -29,7 +29,7 @@ enum FrameSamples {
         bytes { $0.appendUnload(context: 4) },
         bytes { $0.appendCancel(delivery: 77, context: 4, reason: "too late") },
         bytes { $0.appendStop() },
-        bytes { $0.appendForget(context: 4, key: "count") },
+        bytes { $0.appendForget(context: 4, key: "count", .version(9)) },
     ]
 
     static let lane: [[UInt8]] = [
@@ -66,7 +66,7 @@ enum FrameSamples {
     static let effects: [UInt8] =
         [1, 0, 3, 0, 2, 0, 0, 0, 2, 0] + Array("a.b".utf8) + Array("[]".utf8) + Array("{}".utf8)
         + KvEffect.read(KvKey(Array("seen".utf8)), version: 4)
-        + Array("17".utf8).withUnsafeBytes { KvEffect.set(KvKey(Array("set".utf8)), $0, expiry: 99) }
+        + Array("17".utf8).withUnsafeBytes { KvEffect.set(KvKey(Array("set".utf8)), $0, expiry: 99, version: 5) }
         + KvEffect.delete(KvKey(Array("gone".utf8)))
         + [5, 0, 0, 0, 1, 0, 0, 0] + Array("1".utf8)
 

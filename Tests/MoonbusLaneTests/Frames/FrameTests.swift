@@ -18,13 +18,14 @@ import Testing
             case .unload(let context): seen.append("unload \(context)")
             case .cancel(let delivery, let context, let reason): seen.append("cancel \(delivery) \(context) \(reason)")
             case .stop: seen.append("stop")
-            case .forget(let context, let key): seen.append("forget \(context) \(key)")
+            case .forget(let context, let key, let forgetting): seen.append("forget \(context) \(key) \(forgetting)")
             }
         }
         #expect(
             seen == [
                 #"load 3 {"plugin": "hello", "cpu_us": 1000} ["main.lua=return 1", "lib/ü.lua=x"]"#, "deliver 2 6",
-                #"reply 9 true {"a": 1}"#, "reply 10 false nobody answered", "unload 4", "cancel 77 4 too late", "stop", "forget 4 count",
+                #"reply 9 true {"a": 1}"#, "reply 10 false nobody answered", "unload 4", "cancel 77 4 too late", "stop",
+                "forget 4 count version(9)",
             ])
     }
 
@@ -85,13 +86,13 @@ import Testing
                 switch effect {
                 case .emit(let type, let data, let options): seen.append("emit \(type.text) \(data.text) \(options.text)")
                 case .read(let key, let version): seen.append("read \(key) \(version)")
-                case .set(let key, let value, let expiry): seen.append("set \(key) \(value.text) \(expiry)")
+                case .set(let key, let value, let expiry, let version): seen.append("set \(key) \(value.text) \(expiry) \(version)")
                 case .delete(let key): seen.append("delete \(key)")
                 case .cursor(let json): seen.append("cursor \(json.text)")
                 }
             }
         }
-        #expect(seen == ["emit a.b [] {}", "read seen 4", "set set 17 99", "delete gone", "cursor 1"])
+        #expect(seen == ["emit a.b [] {}", "read seen 4", "set set 17 99 5", "delete gone", "cursor 1"])
     }
 
     @Test func `a retry says after how long`() throws {
@@ -123,7 +124,7 @@ import Testing
         let key = String(repeating: "k", count: 5 << 20)
         var size = 0
         try readFrames(bytes { $0.appendForget(context: 1, key: key) } + bytes { $0.appendStop() }) { frame in
-            if case .forget(_, let read) = try HostFrame(frame) { size = read.utf8.count }
+            if case .forget(_, let read, _) = try HostFrame(frame) { size = read.utf8.count }
         }
         #expect(size == 5 << 20)
     }

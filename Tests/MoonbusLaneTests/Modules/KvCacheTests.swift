@@ -26,14 +26,31 @@ import Testing
         #expect(kept * value.count <= 9 << 20)
     }
 
-    @Test func `a write of an older view is forgotten, so that the host is asked`() {
+    @Test func `it forgets what the host knows to be wrong, and keeps what may be newer`() {
+        var cache = KvCache()
+        let entry = KvCache.Entry(value: [49], version: 7)
+        for (forgetting, isKept) in [
+            (.always, false), (.version(7), false), (.version(6), true), (.othersThan(7), true), (.othersThan(6), false),
+        ] as [(KvForgetting, Bool)] {
+            cache.store(entry, for: Self.key(1))
+            cache.forget(Self.key(1).text, forgetting)
+            #expect((cache.entry(Self.key(1), now: 0) != nil) == isKept, "\(forgetting)")
+        }
+        cache.store(.absent, for: Self.key(1))
+        cache.forget(Self.key(1).text, .version(0))
+        #expect(cache.entry(Self.key(1), now: 0) == nil)
+    }
+
+    @Test func `a run that saw an older version than is known leaves nothing, whatever it wrote`() {
         var cache = KvCache()
         cache.store(KvCache.Entry(value: [49], version: 7), for: Self.key(1))
         var staged = StagedKv()
         _ = staged.read(Self.key(1), version: 6)
-        staged.write(.set([50], expiry: 0), to: Self.key(1))
+        staged.write(.set([50], expiry: 0, version: 8), to: Self.key(1))
+        staged.write(.set([50], expiry: 0, version: 9), to: Self.key(2))
         staged.apply(to: &cache, now: 0)
-        #expect(cache.entry(Self.key(1), now: 0) == nil)
+        #expect(cache.entry(Self.key(1), now: 0)?.version == 7)
+        #expect(cache.entry(Self.key(2), now: 0) == nil)
     }
 }
 

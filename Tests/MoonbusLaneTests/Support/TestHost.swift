@@ -19,6 +19,8 @@ final class TestHost {
         var delivery: UInt64
         var status: OutcomeStatus
         var effects: [Effect]
+        /// The versions of what it set, in order.
+        var versions: [UInt64]
         var detail: [UInt8]
 
         var text: String { String(decoding: detail, as: UTF8.self) }
@@ -188,11 +190,14 @@ final class TestHost {
         case .outcomes(var reader):
             var answers: [Answer] = []
             while let outcome = try reader.next() {
-                var effects: [Effect] = []
+                var copied = Outcome(
+                    delivery: outcome.delivery, status: outcome.status, effects: [], versions: [], detail: Array(outcome.detail))
                 var effectReader = EffectReader(outcome)
-                while let effect = try effectReader.next() { effects.append(copy(of: effect)) }
-                answers.append(
-                    .outcome(Outcome(delivery: outcome.delivery, status: outcome.status, effects: effects, detail: Array(outcome.detail))))
+                while let effect = try effectReader.next() {
+                    copied.effects.append(copy(of: effect))
+                    if case .set(_, _, _, let version) = effect { copied.versions.append(version) }
+                }
+                answers.append(.outcome(copied))
             }
             return answers
         }
@@ -203,7 +208,7 @@ final class TestHost {
         return switch effect {
         case .emit(let type, let data, _): .emit(text(type), text(data))
         case .read(let key, let version): .read(key, version)
-        case .set(let key, let value, let expiry): .set(key, text(value), expiry: expiry)
+        case .set(let key, let value, let expiry, _): .set(key, text(value), expiry: expiry)
         case .delete(let key): .delete(key)
         case .cursor(let json): .cursor(text(json))
         }
