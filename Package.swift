@@ -86,8 +86,8 @@ let package = Package(
                 "MoonbusEvents", "MoonbusJournal", "MoonbusDispatch", "MoonbusPlugins",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: strict),
         .target(

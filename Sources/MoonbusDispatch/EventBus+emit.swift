@@ -70,6 +70,27 @@ extension EventBus {
         submit(submission)
     }
 
+    /// Hands over a batch on the owner thread, for someone who waits for its results. Not from inside of a callback of the bus: the batch is
+    /// admitted at once, without the way through the mailbox, and the answer may come before this returns.
+    ///
+    /// - Parameters:
+    ///   - events: as for ``submit(_:settled:settledWithin:recorded:)``.
+    ///   - limit: the longest wait for results, from the moment of recording.
+    ///   - settled: gets the receipts with results, on the owner thread.
+    ///   - refused: called instead when nothing was recorded, on the owner thread.
+    package func ask(
+        _ events: [Event], within limit: Duration, settled: @escaping @Sendable ([Receipt]) -> Void,
+        refused: @escaping @Sendable (EmitError) -> Void
+    ) {
+        assert(owner.isCurrent)
+        var submission = Submission(events: events, waitsForRoom: false)
+        submission.recorded = .refusal(refused)
+        submission.settled = settled
+        submission.settledWithin = limit
+        if let refusal = intake.enter(&submission) { return submission.refuse(refusal) }
+        dispatcher.admit(submission)
+    }
+
     private func submit(_ submission: Submission) {
         var submission = submission
         if let refusal = intake.enter(&submission) { return submission.refuse(refusal) }

@@ -1,10 +1,6 @@
-import Glibc
 package import Logging
 package import MoonbusDispatch
 package import MoonbusPlugins
-import NIOCore
-import NIOHTTP1
-import NIOPosix
 
 /// The HTTP face of a bus: events in, results out, and what an operator asks. docs/http.md describes it from outside.
 ///
@@ -13,13 +9,13 @@ import NIOPosix
 ///     …
 ///     await service.stop(within: .seconds(5))
 ///
-/// A request's way: decoder (NIO's) → ``Connection`` (order, bounds, host check) → ``Routes`` → `bus.submit` → the bus's owner thread →
-/// ``Answers`` → the connection again. No task, no actor and no lock of its own is on that way: an actor's call for each
-/// request was measured at 14 µs, as much as all the rest.
+/// A request's way: socket (``Wire``) → decoder (NIO's) → ``Connection`` (order, bounds, host check) → ``Routes`` → the bus → the
+/// connection again, all on the bus's owner thread. No other thread, task, actor or lock is on that way: with NIO's event loop on a
+/// thread of its own every request changed threads twice, and waking them cost more than all the rest.
 package actor HTTPService {
     private enum State {
         case idle
-        case running(any Channel, NIOLoopBound<ServiceLoop>, MultiThreadedEventLoopGroup)
+        case running(ServiceLoop)
         case stopped
     }
 
@@ -39,7 +35,7 @@ package actor HTTPService {
         self.logger = logger
     }
 
-    /// Listens.
+    /// Listens. The bus must be running.
     ///
     /// - Returns: the port, which matters when the configuration says 0.
     /// - Throws: ``ServiceError`` when the address is not loopback or can't be had.
@@ -51,51 +47,20 @@ package actor HTTPService {
                 "\(configuration.host) is not a loopback address: who reaches the port may emit events and reload plugins, and there is no token "
                     + "yet that would keep others out. Use 127.0.0.1 and put a proxy in front of it")
         }
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let eventLoop = group.next()
-        let routes = Routes(bus: bus, plugins: plugins, configuration: configuration, answers: Answers(eventLoop: eventLoop))
-        do {
-            let (channel, loop, port) = try await listen(group, eventLoop, routes)
-            state = .running(channel, loop, group)
-            return port
-        } catch {
-            try? await group.shutdownGracefully()  // there is nothing on it; the error above is the one to show
-            throw ServiceError(error, host: configuration.host, port: configuration.port)
+        let listener = try ListeningSocket(host: configuration.host, port: configuration.port)
+        let (bus, plugins, configuration) = (self.bus, self.plugins, self.configuration)
+        let loop = await bus.owner.perform {
+            let routes = Routes(bus: bus, plugins: plugins, configuration: configuration)
+            let loop = ServiceLoop(configuration, listener, routes: routes, owner: bus.owner)
+            loop.open()
+            return loop
         }
-    }
-
-    private func listen(
-        _ group: MultiThreadedEventLoopGroup, _ eventLoop: any EventLoop, _ routes: sending Routes
-    ) async throws -> (any Channel, NIOLoopBound<ServiceLoop>, Int) {
-        let configuration = self.configuration
-        let shared = NIOLoopBoundBox<ServiceLoop?>.makeBoxSendingValue(nil, eventLoop: eventLoop)
-        let channel = try await ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: 256)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    guard let loop = shared.value else { throw ChannelError.ioOnClosedChannel }
-                    let connection = Connection(loop)
-                    var limits = NIOHTTPDecoderLimitConfiguration()
-                    limits.maxHeaderFieldSize = configuration.limits.headBytes
-                    limits.maxHeaderListSize = configuration.limits.headBytes
-                    limits.maxHeaderFieldCount = configuration.limits.fields
-                    let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)
-                    try channel.pipeline.syncOperations.addHandlers([ReadClock(connection), ByteToMessageHandler(decoder), connection])
-                }
-            }
-            .bind(host: configuration.host, port: configuration.port).get()
-        let port = channel.localAddress?.port ?? configuration.port
-        let bound = NIOLoopBoundBox<Routes?>.makeBoxSendingValue(routes, eventLoop: eventLoop)
-        let loop = try await eventLoop.submit {
-            guard let routes = bound.value else { throw ChannelError.ioOnClosedChannel }
-            let loop = ServiceLoop(configuration, port: port, routes: routes, eventLoop: eventLoop)
-            shared.value = loop
-            return NIOLoopBound(loop, eventLoop: eventLoop)
-        }.get()
-        return (channel, loop, port)
+        guard let loop else {
+            listener.close()
+            throw ServiceError(.unavailable, "the bus is not running: start it before its HTTP service")
+        }
+        state = .running(loop)
+        return listener.port
     }
 
     /// Takes no more requests, lets the open ones be answered, and closes.
@@ -104,29 +69,12 @@ package actor HTTPService {
     ///
     /// - Parameter limit: after this, connections are closed whatever they wait for.
     package func stop(within limit: Duration) async {
-        guard case .running(let channel, let loop, let group) = state else { return }
+        guard case .running(let loop) = state else { return }
         state = .stopped
-        do {
-            try await channel.close()
-            try await channel.eventLoop.flatSubmit { loop.value.stop(by: .now() + TimeAmount(limit)) }.get()
-            try await group.shutdownGracefully()
-        } catch {
-            logger.warning("the HTTP service did not end cleanly", metadata: ["error": "\(error)"])
-        }
-    }
-}
-
-extension ServiceError {
-    fileprivate init(_ error: any Error, host: String, port: Int) {
-        switch (error as? IOError)?.errnoCode {
-        case EADDRINUSE:
-            self.init(
-                .portTaken,
-                "port \(port) on \(host) is taken: another moonbus runs already, or another program uses it. Choose another with --port, or 0 for a free one"
-            )
-        case EACCES, EPERM:
-            self.init(.portTaken, "port \(port) needs privileges: choose one above 1023 with --port")
-        default: self.init(.unavailable, "can't listen on \(host):\(port): \(error)")
+        await withCheckedContinuation { continuation in
+            let isPosted = loop.owner.post { loop.stop(within: limit) { continuation.resume() } }
+            // A thread that has ended has closed everything.
+            if !isPosted { continuation.resume() }
         }
     }
 }

@@ -4,8 +4,8 @@ internal import MoonbusJournal
 /// Someone who waits for the results of a batch. Confined to the owner thread.
 final class Ask {
     private var receipts: [Receipt]
-    /// Results of each event, with the order of their subscriptions.
-    private var results: [[(order: Int, result: HandlerResult)]]
+    /// Results as they come, with the order of their subscriptions.
+    private var results: [(index: Int, order: Int, result: HandlerResult)] = []
     private var remaining = 0
     private var answer: (([Receipt]) -> Void)?
     /// Ends the waiting; cancelled when all results are there.
@@ -14,7 +14,6 @@ final class Ask {
     init(receipts: [Receipt], answer: @escaping ([Receipt]) -> Void) {
         self.receipts = receipts
         self.answer = answer
-        results = Array(repeating: [], count: receipts.count)
     }
 
     /// True when nobody waits any more.
@@ -31,7 +30,7 @@ final class Ask {
     /// - Returns: true if it was the last one, and the answer was given.
     func resolve(_ index: Int, order: Int, _ result: HandlerResult) -> Bool {
         guard answer != nil else { return false }
-        results[index].append((order, result))
+        results.append((index, order, result))
         receipts[index].pending -= 1
         remaining -= 1
         return finishIfComplete()
@@ -48,9 +47,8 @@ final class Ask {
     func finish() {
         guard let answer else { return }
         self.answer = nil
-        for index in receipts.indices {
-            receipts[index].results = results[index].sorted { $0.order < $1.order }.map(\.result)
-        }
+        if results.count > 1 { results.sort { ($0.index, $0.order) < ($1.index, $1.order) } }
+        for (index, _, result) in results { receipts[index].results.append(result) }
         answer(receipts)
     }
 }

@@ -163,7 +163,7 @@ extension Dispatcher {
         let ask = submission.settled.map { makeAsk(submission, recorded, $0) }
         let duplicates = place(submission.events, recorded, admission.matches, generation: admission.generation, ask: ask)
         switch submission.recorded {
-        case .nothing: break
+        case .nothing, .refusal: break
         case .count(let answer):
             answer(.success(SubmittedCount(recorded: recorded.count - duplicates, duplicates: duplicates)))
         case .receipts(let answer): answer(.success(receipts(submission.events, recorded)))

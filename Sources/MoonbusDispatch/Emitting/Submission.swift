@@ -8,6 +8,8 @@ struct Submission: Sendable {
         case nothing
         case count(@Sendable (Result<SubmittedCount, EmitError>) -> Void)
         case receipts(@Sendable (Result<[Receipt], EmitError>) -> Void)
+        /// Only why it was refused: who waits for results hears of the recording with them.
+        case refusal(@Sendable (EmitError) -> Void)
     }
 
     /// Recorded all, in order, or none.
@@ -35,6 +37,7 @@ struct Submission: Sendable {
         case .nothing: break
         case .count(let answer): answer(.failure(error))
         case .receipts(let answer): answer(.failure(error))
+        case .refusal(let answer): answer(error)
         }
     }
 }

@@ -7,11 +7,12 @@ internal import Synchronization
 /// Everything that the bus knows is confined to this thread, so nothing in it is locked and every decision sees one state of the world.
 ///
 /// A turn: all work that was posted, all timers that are due, then the hooks of ``atTurnEnd(_:)``; then sleep in `epoll_wait` until there
-/// is more. Waking costs one write to a pipe, and only when the thread sleeps: a busy bus makes no system call for its mailbox.
+/// is more. Waking costs one write to a pipe, and only when another thread posts while this one sleeps: a busy bus makes no system call
+/// for its mailbox, and neither does what runs on the thread itself.
 ///
 /// | from any thread | on the owner thread only |
 /// |---|---|
-/// | `post`, `perform`, `isCurrent`, `start`, `stop`, `catchUp`, `nextDeadline` | `timer`, `cancel`, `watch`, `unwatch`, `atTurnEnd` |
+/// | `post`, `perform`, `isCurrent`, `start`, `stop`, `catchUp`, `nextDeadline` | `timer`, `cancel`, `watch`, `unwatch`, `atTurnEnd`, `atEnd` |
 package final class OwnerThread: Sendable {
     private struct Mailbox {
         var work: [@Sendable () -> Void] = []
@@ -99,7 +100,8 @@ package final class OwnerThread: Sendable {
             defer { box.isAsleep = false }
             return (true, box.isAsleep)
         }
-        if mustWake { wake() }
+        // While this thread runs a callback it counts as asleep, but it looks into the mailbox before it waits again.
+        if mustWake, !isCurrent { wake() }
         return isOpen
     }
 
@@ -159,6 +161,12 @@ package final class OwnerThread: Sendable {
         turns.endHooks.append(work)
     }
 
+    /// Calls `work` once, when the thread ends and nothing else is left to run: the place to close what it watched.
+    package func atEnd(_ work: @escaping () -> Void) {
+        assert(isCurrent)
+        turns.lastHooks.append(work)
+    }
+
     // MARK: The turns
 
     private func run() {
@@ -187,6 +195,7 @@ package final class OwnerThread: Sendable {
         }
         for item in last { item() }
         turns.runEndHooks()
+        turns.runLastHooks()
         turns.clear()
         identity.store(0, ordering: .relaxed)
     }

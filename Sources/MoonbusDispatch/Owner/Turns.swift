@@ -10,6 +10,8 @@ final class Turns: @unchecked Sendable {
     /// True when something has run since the last end of a turn.
     var hasWorked = false
     var endHooks: [() -> Void] = []
+    /// Called once, when the thread ends.
+    var lastHooks: [() -> Void] = []
     private let clock: any WallClock
     private let keepsItsOwnTime: Bool
     private let epoll: Int32
@@ -74,6 +76,11 @@ final class Turns: @unchecked Sendable {
     func runEndHooks() {
         for hook in endHooks { hook() }
         hasWorked = false
+    }
+
+    func runLastHooks() {
+        for hook in lastHooks { hook() }
+        lastHooks = []
     }
 
     // MARK: File descriptors

@@ -1,10 +1,11 @@
+import MoonbusDispatch
 import MoonbusEvents
 import NIOCore
 import NIOHTTP1
 
 /// One client's connection: requests come in, are checked and handed to the routes; answers go out in the order of the requests.
 ///
-/// Everything here runs on the event-loop thread. The life of a connection:
+/// Everything here runs on the bus's owner thread. The life of a connection:
 ///
 ///     head (a request's header is awaited) ⇄ body (its body is awaited) → closing (no more requests; the last answers leave) → gone
 ///
@@ -16,84 +17,91 @@ import NIOHTTP1
 /// **Trust.** After anything that is not clean HTTP/1.1 the connection is closed: where the next request begins is then anyone's
 /// guess, which is how requests are smuggled. NIO's decoder refuses conflicting lengths, `Content-Length` beside
 /// `Transfer-Encoding`, bare line feeds, control characters and oversized headers; this class never reads on after it did.
-final class Connection: ChannelDuplexHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundIn = Never
-    typealias OutboundOut = ByteBuffer
+///
+/// `@unchecked Sendable`: confined to the owner thread; others only hold it, and hand it back to that thread.
+final class Connection: @unchecked Sendable {
+    private static let noBytes = ByteBuffer()
 
     private enum State {
         case head
-        case body(Exchange, Request, refused: Bool)
+        /// The body of the last exchange in `open` is awaited; to be thrown away, if that was refused by its header.
+        case body(isRefused: Bool)
         case closing
         case gone
     }
 
     let service: ServiceLoop
-    private(set) var context: ChannelHandlerContext?
+    private let wire: Wire
+    private var decoder: RequestDecoder?
     private var state = State.head
     private var open = CircularBuffer<Exchange>()
     private var body = ByteBuffer()
-    private var out = ByteBuffer()
-    /// Set when an answer may be ready to leave.
-    var isDirty = false
+    /// The connection ends with the request whose body is awaited.
+    private var isLast = false
+    /// The service knows that an answer may be ready to leave.
+    private var isMarked = false
     /// A stream of events has taken over the way out.
     private var stream: EventStream?
-    private var readIsHeld = false
     private var inputIsClosed = false
     /// Bytes of a header came, but not yet its end; since when.
-    private var headBegan: NIODeadline?
+    private var headBegan: Duration?
     /// When the state last changed.
-    private var since = NIODeadline.now()
+    private var since: Duration
     /// The last target and its route: clients tend to repeat themselves.
     private var lastTarget: (method: HTTPMethod, uri: String, route: Route)?
 
-    init(_ service: ServiceLoop) { self.service = service }
+    init(_ service: ServiceLoop, _ socket: Int32) {
+        self.service = service
+        wire = Wire(socket, owner: service.owner)
+        since = service.now
+    }
 
     // MARK: Opening and closing
 
-    func channelActive(context: ChannelHandlerContext) {
-        self.context = context
-        since = service.now
-        if !service.admit(self) {
-            let limit = service.configuration.limits.connections
-            refuse(
-                Problem(
-                    .unavailable, "there are \(limit) connections already", remedy: "use one connection for many requests, or try again"))
-        }
-        context.fireChannelActive()
+    /// Begins to listen.
+    ///
+    /// - Parameter isOneTooMany: there are enough connections: the client is told so, and this one ends.
+    func open(isOneTooMany: Bool) {
+        decoder = service.makeDecoder(for: self)
+        wire.open(self)
+        guard isOneTooMany else { return }
+        let limit = service.configuration.limits.connections
+        refuse(
+            Problem(
+                .unavailable, "there are \(limit) connections already", remedy: "use one connection for many requests, or try again"))
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    /// Ends the connection now.
+    func close() {
+        guard wire.isOpen else { return }
         state = .gone
+        wire.close()
         stream?.cancel()
         stream = nil
         open.removeAll()
-        service.forget(self)
-        self.context = nil
-        context.fireChannelInactive()
+        if let decoder { service.forget(self, decoder) }
+        decoder = nil
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if let event = event as? ChannelEvent, event == .inputClosed {
-            // The client has said everything; it may still be waiting for answers.
-            inputIsClosed = true
-            if case .head = state { state = .closing }
-            if stream != nil || open.isEmpty { context.close(promise: nil) }
+    /// The client has said everything; it may still be waiting for answers.
+    private func inputEnded() {
+        inputIsClosed = true
+        wire.listen(false)
+        switch state {
+        case .body, .gone: return close()  // it broke off in the middle of a request
+        case .head, .closing: state = .closing
         }
-        context.fireUserInboundEventTriggered(event)
+        guard stream == nil, !open.isEmpty else { return close() }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard let error = error as? HTTPParserError else {
-            context.close(promise: nil)  // the socket broke: nobody is there to be told
-            return
-        }
+    /// The decoder can't go on.
+    func decodingFailed(_ error: any Error) {
+        guard let error = error as? HTTPParserError else { return close() }
         switch error {
         case .headerOverflow:
             let limits = service.configuration.limits
             let problem = Problem(.headTooLarge, "the header has more than \(limits.headBytes) bytes or \(limits.fields) fields")
             refuse(problem)
-        case .invalidEOFState: context.close(promise: nil)
         case .invalidVersion: refuse(Problem(.badVersion, "the request line names another version"))
         default: refuse(Problem(.badRequest, "\(error)", remedy: "send one request as RFC 9112 describes it"))
         }
@@ -106,16 +114,13 @@ final class Connection: ChannelDuplexHandler {
         if case .head = state, open.isEmpty { close() } else if case .head = state { state = .closing }
     }
 
-    /// Ends the connection now.
-    func close() { context?.close(promise: nil) }
-
     /// Answers `problem` after everything that is owed, and ends the connection.
     private func refuse(_ problem: Problem) {
         var problem = problem
         problem.closes = true
         switch state {
         case .closing, .gone: return
-        case .body(let exchange, _, refused: false): exchange.answer(problem)
+        case .body(isRefused: false): open.last?.answer(problem)
         case .body: break
         case .head:
             let exchange = Exchange(self, isHead: false, isLast: true)
@@ -124,21 +129,21 @@ final class Connection: ChannelDuplexHandler {
         }
         state = .closing
         since = service.now
-        sendReady()
+        mark()
     }
 
     /// Looks at the clock; called now and then.
-    func tick(_ now: NIODeadline) {
+    func tick(_ now: Duration) {
         let limits = service.configuration.limits
         switch state {
         case .head:
-            if let began = headBegan, now - began > TimeAmount(limits.head) {
+            if let began = headBegan, now - began > limits.head {
                 refuse(Problem(.timeout, "the header was not complete after \(DurationText.format(limits.head))"))
-            } else if open.isEmpty, stream == nil, now - since > TimeAmount(limits.idle) {
+            } else if open.isEmpty, stream == nil, now - since > limits.idle {
                 close()
             }
         case .body:
-            if now - since > TimeAmount(limits.body) {
+            if now - since > limits.body {
                 refuse(Problem(.timeout, "the body was not complete after \(DurationText.format(limits.body))"))
             }
         case .closing:
@@ -150,36 +155,51 @@ final class Connection: ChannelDuplexHandler {
 
     // MARK: Requests
 
-    /// Told by ``ReadClock`` before the decoder sees the bytes.
-    func bytesCame() {
-        if case .head = state, headBegan == nil { headBegan = service.now }
+    /// There is something to read, or the client has hung up.
+    func readable() {
+        switch wire.receive(into: &service.input) {
+        case .nothing: return
+        case .end: inputEnded()
+        case .failed: close()
+        case .bytes:
+            switch state {
+            case .closing, .gone: return  // read, so that the client isn't reset before it has seen the last answer; nobody looks at it
+            // The decoder keeps the beginning of a header to itself, and a client that sends one byte a second must not be waited for for ever.
+            case .head: if headBegan == nil { headBegan = service.now }
+            case .body: break
+            }
+            decoder?.decode(service.input)
+            listen()
+        }
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch (unwrapInboundIn(data), state) {
+    /// Takes a part of a request.
+    func take(_ part: HTTPServerRequestPart) {
+        switch (part, state) {
         case (.head(let head), .head): begin(head)
-        case (.body(let part), .body(_, _, refused: false)):
+        case (.body(let part), .body(isRefused: false)):
             if body.readableBytes == 0 { body = part } else { body.writeImmutableBuffer(part) }
             if body.readableBytes > service.configuration.limits.bodyBytes { refuse(tooLarge()) }
-        case (.end, .body(let exchange, let request, let refused)):
-            state = exchange.isLast ? .closing : .head
-            since = service.now
-            let whole = body
-            body = ByteBuffer()
-            if !refused { service.routes.handle(request, whole, exchange) }
+        case (.end, .body(let isRefused)): endRequest(isRefused: isRefused)
         default: break  // the rest of something that was refused
         }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
-        if isDirty { sendReady() }
-        context.fireChannelReadComplete()
+    private func endRequest(isRefused: Bool) {
+        // A refused one may have left already.
+        let exchange = isRefused ? nil : open.last
+        state = isLast || service.isStopping ? .closing : .head
+        since = service.now
+        let whole = body
+        body = Self.noBytes
+        if let exchange, let request = exchange.request { service.routes.handle(request, whole, exchange) }
     }
 
     private func begin(_ head: HTTPRequestHead) {
         headBegan = nil
         since = service.now
-        let exchange = Exchange(self, isHead: head.method == .HEAD, isLast: !head.isKeepAlive || service.isStopping)
+        isLast = !head.isKeepAlive || service.isStopping
+        let exchange = Exchange(self, isHead: head.method == .HEAD, isLast: isLast)
         open.append(exchange)
         let fields = RequestFields(head.headers)
         do throws(Problem) {
@@ -187,18 +207,17 @@ final class Connection: ChannelDuplexHandler {
             let route = try route(head.method, target)
             if let length = fields.contentLength, length > service.configuration.limits.bodyBytes { throw tooLarge() }
             if fields.expectsContinue, open.count == 1 { sendNow("HTTP/1.1 100 Continue\r\n\r\n") }
-            let request = Request(
+            exchange.request = Request(
                 route: route, mediaType: fields.mediaType, traceparent: fields.traceparent, headers: head.headers,
                 isBinaryEvent: fields.isBinaryEvent)
-            state = .body(exchange, request, refused: false)
+            state = .body(isRefused: false)
         } catch {
             exchange.answer(error)
             if error.closes {
                 state = .closing
             } else {
                 // The header was fine, so the body's end is known: it is read and thrown away, and the connection goes on.
-                let request = Request(route: .index, mediaType: nil, traceparent: nil, headers: HTTPHeaders(), isBinaryEvent: false)
-                state = .body(exchange, request, refused: true)
+                state = .body(isRefused: true)
             }
         }
     }
@@ -234,7 +253,7 @@ final class Connection: ChannelDuplexHandler {
         guard fields.hosts == 1 || (fields.hosts == 0 && head.version.minor == 0 && head.version.major == 1 && authority.isEmpty) else {
             throw Problem(.badRequest, fields.hosts == 0 ? "there is no Host field" : "there is more than one Host field").closing
         }
-        guard fields.hosts == 0 || (service.hostGuard.admits(host: authority) && service.hostGuard.admits(host: fields.host)) else {
+        guard fields.hosts == 0 || isOurs(authority, fields.host) else {
             throw Problem(.badHost, "'\(authority.prefix(100))' is not a name of this service", remedy: service.hostGuard.remedy)
         }
         if let origin = fields.origin, !service.hostGuard.admits(origin: origin) {
@@ -246,6 +265,11 @@ final class Connection: ChannelDuplexHandler {
         return target
     }
 
+    /// Whether both names are ours; they are mostly the same one.
+    private func isOurs(_ authority: String, _ host: String) -> Bool {
+        service.hostGuard.admits(host: host) && (authority == host || service.hostGuard.admits(host: authority))
+    }
+
     private func tooLarge() -> Problem {
         Problem(
             .tooLarge, "the body has more than \(service.configuration.limits.bodyBytes) bytes",
@@ -255,44 +279,66 @@ final class Connection: ChannelDuplexHandler {
 
     // MARK: Answers
 
+    /// Whether the answer of `exchange` is the next to be sent, and can be sent now.
+    func isNext(_ exchange: Exchange) -> Bool {
+        open.first === exchange && !exchange.isLast && !exchange.isHead && stream == nil && wire.isOpen
+    }
+
+    /// Appends the next answer, with JSON that `write` appends, to what is sent at the end of this turn.
+    func send(_ status: Response.Status, _ write: (inout ByteBuffer) -> Void) {
+        open.removeFirst()
+        service.body.clear()
+        write(&service.body)
+        Response.json(status, service.body).write(to: &wire.output, isHead: false, closing: false)
+        mark()
+    }
+
+    /// An answer may be ready: it is sent at the end of this turn.
+    func mark() {
+        guard !isMarked else { return }
+        isMarked = true
+        service.mark(self)
+    }
+
     /// Sends every answer whose turn it is, in one write.
     func sendReady() {
-        isDirty = false
-        guard let context else { return }
+        isMarked = false
+        guard wire.isOpen else { return }
         var closes = false
         while !closes, stream == nil, let exchange = open.first, let response = exchange.response {
             open.removeFirst()
             closes = response.closes || exchange.isLast
-            response.write(to: &out, isHead: exchange.isHead, closing: closes)
+            response.write(to: &wire.output, isHead: exchange.isHead, closing: closes)
         }
-        if out.readableBytes > 0 {
-            context.writeAndFlush(wrapOutboundOut(out), promise: nil)
-            out = ByteBuffer()
-        }
-        if closes {
-            open.removeAll()
-            lingeringClose()
-        } else if open.isEmpty, case .closing = state, stream == nil {
-            lingeringClose()
-        } else if readIsHeld {
-            read(context: context)
-        }
+        if closes { open.removeAll() }
+        if stream == nil, open.isEmpty, case .closing = state { closes = true }
+        if closes { lingerOnceSent() }
+        if !wire.flush() { return close() }
+        listen()
     }
 
-    /// Says that nothing more will come, and waits a little for the client to hang up: closing with unread bytes would reset the
-    /// connection, and the client might never see the answer.
-    private func lingeringClose() {
+    /// Has the wire say that nothing more will come. The client is waited for a little, until it hangs up: closing with unread bytes would
+    /// reset the connection, and the client might never see the answer.
+    private func lingerOnceSent() {
         state = .closing
         since = service.now
-        guard let context else { return }
-        if inputIsClosed { context.close(promise: nil) } else { context.close(mode: .output, promise: nil) }
+        if inputIsClosed { wire.endAll() } else { wire.endOutput() }
+    }
+
+    /// The socket takes bytes again.
+    func writable() {
+        if wire.flush() { listen() } else { close() }
     }
 
     private func sendNow(_ text: StaticString) {
-        out.writeStaticString(text)
-        guard let context else { return }
-        context.writeAndFlush(wrapOutboundOut(out), promise: nil)
-        out = ByteBuffer()
+        wire.output.writeStaticString(text)
+        if !wire.flush() { close() }
+    }
+
+    /// Listens further unless too many answers are owed, or the client doesn't take those that it has.
+    private func listen() {
+        guard wire.isOpen, !inputIsClosed else { return }
+        wire.listen(open.count < service.configuration.limits.pipelined && !wire.isFull)
     }
 
     // MARK: Streams
@@ -301,29 +347,21 @@ final class Connection: ChannelDuplexHandler {
     ///
     /// - Returns: false when the connection can't carry a stream any more.
     func begin(_ stream: EventStream, on exchange: Exchange) -> Bool {
-        guard let context, open.first === exchange, self.stream == nil else { return false }
-        if out.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(out), promise: nil) }
-        out = ByteBuffer()
+        guard wire.isOpen, open.first === exchange, self.stream == nil else { return false }
         open.removeAll()
         self.stream = stream
         return true
     }
 
-    /// Sends part of a stream. The future completes when the bytes are with the operating system: a slow reader slows the stream.
-    func send(_ part: ByteBuffer) -> EventLoopFuture<Void>? {
-        context?.writeAndFlush(wrapOutboundOut(part))
-    }
-
-    // MARK: Backpressure
-
-    func read(context: ChannelHandlerContext) {
-        readIsHeld = open.count >= service.configuration.limits.pipelined || !context.channel.isWritable
-        if !readIsHeld { context.read() }
-    }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if readIsHeld, context.channel.isWritable { read(context: context) }
-        context.fireChannelWritabilityChanged()
+    /// Sends part of a stream.
+    ///
+    /// - Parameter sent: called when the bytes are with the operating system (true), or the connection has ended (false): a slow reader
+    ///   slows the stream.
+    func send(_ part: ByteBuffer, sent: @escaping (Bool) -> Void = { _ in }) {
+        guard wire.isOpen, stream != nil else { return sent(false) }
+        wire.output.writeImmutableBuffer(part)
+        if !wire.flush() { close() }
+        wire.afterSending(sent)
     }
 }
 
@@ -349,12 +387,5 @@ private struct AbsoluteTarget {
         guard !authority.isEmpty, !authority.contains("@") else { return nil }
         let tail = rest[end...]
         target = tail.hasPrefix("/") ? String(tail) : "/\(tail)"
-    }
-}
-
-extension TimeAmount {
-    init(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        self = .nanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
     }
 }

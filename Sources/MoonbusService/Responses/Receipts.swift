@@ -9,17 +9,15 @@ extension Exchange {
         switch result {
         case .failure(let error): answer(Problem(error))
         case .success(let receipts):
-            var body = ByteBuffer()
-            body.write(receipts, isBatch: isBatch) { $0.writeRecorded($1) }
-            answer(.json(.accepted, body))
+            answer(.accepted) { $0.write(receipts, isBatch: isBatch) { $0.writeRecorded($1) } }
         }
     }
 
     /// `200 {"id","results"}` when all handlers are done with it, or `202` with `pending` when the wait was over before.
     func answer(settled receipts: [Receipt], isBatch: Bool) {
-        var body = ByteBuffer()
-        body.write(receipts, isBatch: isBatch) { $0.writeSettled($1) }
-        answer(.json(receipts.allSatisfy { $0.pending == 0 } ? .ok : .accepted, body))
+        answer(receipts.allSatisfy { $0.pending == 0 } ? .ok : .accepted) { body in
+            body.write(receipts, isBatch: isBatch) { $0.writeSettled($1) }
+        }
     }
 }
 

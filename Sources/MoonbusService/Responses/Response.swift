@@ -67,11 +67,20 @@ struct Response {
 extension ByteBuffer {
     /// Writes a count in decimal without making a string of it.
     mutating func writeDecimal(_ count: Int) {
-        var divisor = 1
-        while count / divisor >= 10 { divisor *= 10 }
-        while divisor > 0 {
-            writeInteger(UInt8(48 + count / divisor % 10))
-            divisor /= 10
+        precondition(count >= 0)
+        writeWithUnsafeMutableBytes(minimumWritableBytes: 20) { space in
+            var rest = count
+            var digits = 1
+            while rest >= 10 {
+                rest /= 10
+                digits += 1
+            }
+            rest = count
+            for index in (0..<digits).reversed() {
+                space[index] = UInt8(48 + rest % 10)
+                rest /= 10
+            }
+            return digits
         }
     }
 }

@@ -14,20 +14,13 @@ extension Routes {
         // The answer to a batch is a list even if the batch has one event.
         let isBatch = events.isBatch
         if isBatch, events.events.isEmpty { return exchange.answer(.json(.accepted, ByteBuffer(staticString: "[]"))) }
-        let answers = self.answers
         guard let wait = options.wait else {
-            bus.submit(events.events, settled: nil) { result in
-                answers.post(exchange) { $0.answer(recorded: result, isBatch: isBatch) }
-            }
-            return
+            // Called on the owner thread, like everything that answers an exchange.
+            return bus.submit(events.events, settled: nil) { exchange.answer(recorded: $0, isBatch: isBatch) }
         }
-        let settled: @Sendable ([Receipt]) -> Void = { receipts in
-            answers.post(exchange) { $0.answer(settled: receipts, isBatch: isBatch) }
-        }
-        bus.submit(events.events, settled: settled, settledWithin: wait) { result in
-            // Recorded is only half of what was asked for; a refusal is all of it.
-            if case .failure(let error) = result { answers.post(exchange) { $0.answer(Problem(error)) } }
-        }
+        bus.ask(
+            events.events, within: wait, settled: { exchange.answer(settled: $0, isBatch: isBatch) },
+            refused: { exchange.answer(Problem($0)) })
     }
 }
 

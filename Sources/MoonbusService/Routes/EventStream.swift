@@ -13,7 +13,6 @@ import NIOCore
 final class EventStream {
     private let routes: Routes
     private let reader: Task<Void, Never>
-    private var heartbeat: RepeatedTask?
     private var isOpen = true
 
     fileprivate init(_ routes: Routes, reader: Task<Void, Never>) {
@@ -22,11 +21,12 @@ final class EventStream {
         routes.streamCount += 1
     }
 
+    /// Shows both ends, again and again, that the other is there.
     fileprivate func beat(on connection: Connection, every period: Duration) {
-        let loop = connection.service.eventLoop
-        let bound = NIOLoopBound(connection, eventLoop: loop)
-        heartbeat = loop.scheduleRepeatedTask(initialDelay: TimeAmount(period), delay: TimeAmount(period)) { _ in
-            _ = bound.value.send(ByteBuffer(staticString: ": still here\n\n"))
+        _ = connection.service.owner.timer(after: period) { [weak self] in
+            guard let self, isOpen else { return }
+            connection.send(ByteBuffer(staticString: ": still here\n\n"))
+            beat(on: connection, every: period)
         }
     }
 
@@ -35,7 +35,6 @@ final class EventStream {
         guard isOpen else { return }
         isOpen = false
         routes.streamCount -= 1
-        heartbeat?.cancel()
         reader.cancel()
     }
 }
@@ -50,17 +49,12 @@ extension Routes {
             return exchange.answer(problem)
         }
         guard let connection = exchange.connection else { return }
-        let eventLoop = connection.service.eventLoop
-        let bound = NIOLoopBound(connection, eventLoop: eventLoop)
+        let owner = connection.service.owner
         // Subscribed before the head is sent: what is emitted after a client saw the head is seen by it.
         let events = bus.events(matching: pattern, buffer: limits.streamBuffer)
         let reader = Task {
-            do {
-                try await pump(events, eventLoop, bound)
-            } catch {
-                // The connection broke: its own `channelInactive` ends everything; there is nobody to tell.
-            }
-            eventLoop.execute { bound.value.close() }
+            await pump(events, owner, connection)
+            owner.post { connection.close() }
         }
         let stream = EventStream(self, reader: reader)
         guard connection.begin(stream, on: exchange) else {
@@ -68,7 +62,7 @@ extension Routes {
             return exchange.answer(
                 Problem(.conflict, "a stream can't be asked for behind requests without an answer", remedy: "use a connection of its own"))
         }
-        _ = connection.send(
+        connection.send(
             ByteBuffer(
                 staticString:
                     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n\r\n: moonbus\n\n"
@@ -79,10 +73,14 @@ extension Routes {
 
 /// Sends the events of a tap until the connection or the service ends. Each part is awaited: a slow reader makes the tap skip, and
 /// what waits for it stays bounded.
-private func pump(_ events: EventSequence, _ eventLoop: any EventLoop, _ connection: NIOLoopBound<Connection>) async throws {
+private func pump(_ events: EventSequence, _ owner: OwnerThread, _ connection: Connection) async {
     for await event in events {
         let part = ByteBuffer(serverSentEvent: event)
-        try await eventLoop.flatSubmit { connection.value.send(part) ?? eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel) }.get()
+        let isSent = await withCheckedContinuation { continuation in
+            let isPosted = owner.post { connection.send(part) { continuation.resume(returning: $0) } }
+            if !isPosted { continuation.resume(returning: false) }
+        }
+        guard isSent else { return }
     }
 }
 

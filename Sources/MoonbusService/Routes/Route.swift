@@ -23,15 +23,29 @@ enum Route {
     enum PluginVerb: String { case reload, enable, disable }
 }
 
-/// What the path and the query of an emit say.
-struct EmitTarget {
+/// What the path and the query of an emit say. An object: a connection keeps it for its next request, and a request only refers to it.
+final class EmitTarget {
     /// The type, when the path names it.
-    var type: EventType?
-    var wait: Duration?
-    var id: String?
-    var source: String?
-    var subject: String?
-    var key: String?
+    let type: EventType?
+    let wait: Duration?
+    let id: String?
+    let source: String?
+    let subject: String?
+    let key: String?
+
+    fileprivate init(type: String?, _ query: inout Query, _ configuration: ServiceConfiguration) throws(Problem) {
+        wait = try query.duration("wait", upTo: configuration.limits.wait) ?? configuration.wait
+        // Only with a type: a whole CloudEvent in the body has the others itself.
+        id = type == nil ? nil : query.take("id")
+        source = type == nil ? nil : query.take("source")
+        subject = type == nil ? nil : query.take("subject")
+        key = type == nil ? nil : query.take("key")
+        do throws(EventError) {
+            self.type = try type.map { text throws(EventError) in try EventType(text) }
+        } catch {
+            throw Problem(.badTarget, error.message, remedy: "a type is dotted words, like orders.eu.created")
+        }
+    }
 }
 
 extension Route {
@@ -115,21 +129,4 @@ private func allow(_ expected: HTTPMethod, _ method: HTTPMethod, _ target: Strin
     problem.allow = expected == .GET ? "GET, HEAD" : expected.rawValue
     problem.remedy = "use \(expected.rawValue)"
     throw problem
-}
-
-extension EmitTarget {
-    fileprivate init(type: String?, _ query: inout Query, _ configuration: ServiceConfiguration) throws(Problem) {
-        wait = try query.duration("wait", upTo: configuration.limits.wait) ?? configuration.wait
-        guard let type else { return }
-        do throws(EventError) {
-            self.type = try EventType(type)
-        } catch {
-            throw Problem(.badTarget, error.message, remedy: "a type is dotted words, like orders.eu.created")
-        }
-        // Only here: a whole CloudEvent in the body has these itself.
-        id = query.take("id")
-        source = query.take("source")
-        subject = query.take("subject")
-        key = query.take("key")
-    }
 }

@@ -4,7 +4,7 @@ import NIOCore
 
 /// Hands each request to what answers it.
 ///
-/// A route answers its ``Exchange`` exactly once, now or later, on the event-loop thread. Routes that ask the bus or the plugin
+/// A route answers its ``Exchange`` exactly once, now or later, on the owner thread. Routes that ask the bus or the plugin
 /// host something rare do it in a `Task`; the emitting of events, of which there may be 100,000 a second, does not.
 final class Routes {
     let bus: EventBus
@@ -14,13 +14,14 @@ final class Routes {
     /// Open event streams.
     var streamCount = 0
 
-    init(bus: EventBus, plugins: PluginHost?, configuration: ServiceConfiguration, answers: Answers) {
+    init(bus: EventBus, plugins: PluginHost?, configuration: ServiceConfiguration) {
         self.bus = bus
         self.plugins = plugins
         self.configuration = configuration
-        self.answers = answers
+        answers = Answers(bus.owner)
     }
 
+    /// - Parameter exchange: its `request` is `request`.
     func handle(_ request: Request, _ body: ByteBuffer, _ exchange: Exchange) {
         switch request.route {
         case .emit(let options): emit(request, options, body, exchange)
@@ -36,7 +37,7 @@ final class Routes {
         }
     }
 
-    /// Answers later with what `work` finds out off the event loop; for what is asked rarely.
+    /// Answers later with what `work` finds out off the owner thread; for what is asked rarely.
     func later(_ exchange: Exchange, _ work: @escaping @Sendable () async throws(Problem) -> Answer) {
         let answers = self.answers
         Task {
