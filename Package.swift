@@ -66,6 +66,7 @@ let package = Package(
             dependencies: [
                 "MoonbusEvents", "MoonbusJournal",
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: strict),
 

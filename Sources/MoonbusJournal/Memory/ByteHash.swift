@@ -1,9 +1,9 @@
 package import MoonbusEvents
 
-/// A fast keyed hash of bytes, for tables that live in memory only.
+/// A fast keyed hash of bytes.
 ///
-/// Folded 64×64→128-bit multiplications, as in wyhash. The seed is drawn anew in each process, so nobody outside can prepare
-/// collisions; for the same reason a hash must never be stored.
+/// Folded 64×64→128-bit multiplications, as in wyhash. The seed is secret, so nobody outside can prepare collisions: drawn anew in each
+/// process, or kept in a journal's own file, and then hashes may be stored there as well, but nowhere else.
 package struct ByteHash: Sendable {
     /// Two independent words: one to place an entry, one to recognise it. Together they are taken for the bytes themselves.
     package struct Value: Sendable, Hashable {
@@ -17,6 +17,11 @@ package struct ByteHash: Sendable {
     package init() {
         var random = SystemRandomNumberGenerator()
         seed = (random.next(), random.next())
+    }
+
+    /// Takes up the seed that a journal has kept. What it hashes to is part of that journal's format.
+    package init(seed: (UInt64, UInt64)) {
+        self.seed = seed
     }
 
     /// Hashes bytes; `salt` keeps apart what happens to have the same bytes.
@@ -43,14 +48,18 @@ package struct ByteHash: Sendable {
     /// The hash of what makes an event the same event: its source and id.
     @inline(__always)
     package func identity(of event: Event) -> Value {
-        event.withUnsafeRecord { record in
-            let typeSize = Int(record.loadUnaligned(fromByteOffset: 6, as: UInt16.self))
-            let idSize = Int(record.loadUnaligned(fromByteOffset: 16, as: UInt16.self))
-            let sourceSize = Int(record.loadUnaligned(fromByteOffset: 18, as: UInt16.self))
-            // Id and source lie side by side in the record; the salt says where the one ends.
-            let start = 40 + typeSize
-            return self(UnsafeRawBufferPointer(rebasing: record[start..<start + idSize + sourceSize]), salt: UInt64(idSize))
-        }
+        event.withUnsafeRecord { identity(record: $0) }
+    }
+
+    /// The same, of the bytes of a record that was checked before.
+    @inline(__always)
+    package func identity(record: UnsafeRawBufferPointer) -> Value {
+        let typeSize = Int(record.loadUnaligned(fromByteOffset: 6, as: UInt16.self))
+        let idSize = Int(record.loadUnaligned(fromByteOffset: 16, as: UInt16.self))
+        let sourceSize = Int(record.loadUnaligned(fromByteOffset: 18, as: UInt16.self))
+        // Id and source lie side by side in the record; the salt says where the one ends.
+        let start = 40 + typeSize
+        return self(UnsafeRawBufferPointer(rebasing: record[start..<start + idSize + sourceSize]), salt: UInt64(idSize))
     }
 
     @inline(__always)

@@ -1,0 +1,130 @@
+internal import GRDB
+internal import GRDBSQLite
+internal import MoonbusJournal
+
+/// The write-ahead log from outside: how full it is, and the ``HighWaterMark`` that is kept of it.
+///
+/// Confined to the writer thread.
+final class CommitLog {
+    private var mark: HighWaterMark
+    private let path: String
+    /// Frames in the log after the last commit; SQLite's hook writes it.
+    private let frames: UnsafeMutablePointer<Int32>
+    /// Which filling of the log it is; nil: it may have been started over since we looked.
+    private var salts: WriteAheadLog.Salts?
+    private var end: UInt64
+    /// Why the mark of the last commit could not be written. The next commit has to wait until it can: it would not be watched over.
+    private var failure: JournalError?
+    private let clock: () -> ContinuousClock.Instant = { ContinuousClock.now }
+    private var synced = ContinuousClock.now
+
+    /// Frames after which the log is copied into the database file even if calls wait: 16 MiB.
+    static let framesMax: Int32 = 4_096
+    /// Frames that are worth copying when nothing else is to be done.
+    static let framesWorthwhile: Int32 = 512
+    /// The greatest age of a mark that is not synced.
+    private static let syncEvery = Duration.milliseconds(100)
+
+    /// - Parameter path: of the write-ahead log.
+    init(mark: HighWaterMark, path: String, end: UInt64) {
+        self.mark = mark
+        self.path = path
+        self.end = end
+        frames = .allocate(capacity: 1)
+        frames.initialize(to: 0)
+    }
+
+    deinit {
+        frames.deallocate()
+        mark.closeFile()
+    }
+
+    /// Frames in the log.
+    var frameCount: Int32 { frames.pointee }
+    /// A mark was written and is not synced.
+    var isMarkDirty: Bool { mark.isDirty }
+    /// Something in the log is not in the database file yet.
+    var isBehind: Bool { !mark.content.isCheckpointed }
+
+    /// Hears of each commit on a connection. With a hook of ours SQLite does not copy the log by itself: that is ``checkpoint(_:)``'s.
+    func watch(_ connection: Database) {
+        sqlite3_wal_hook(
+            connection.sqliteConnection,
+            { frames, _, _, count in
+                frames?.assumingMemoryBound(to: Int32.self).pointee = count
+                return SQLITE_OK
+            }, frames)
+    }
+
+    /// Notes that a commit has been synced. It cannot fail: what is committed is committed. See ``retryIfFailed()``.
+    ///
+    /// - Parameter end: the last position given.
+    func committed(end: UInt64) {
+        self.end = end
+        do throws(JournalError) {
+            try note()
+            if clock() - synced > Self.syncEvery { try sync() }
+        } catch {
+            failure = error
+        }
+    }
+
+    /// Writes the mark that could not be written, if there is one: before anything else is committed.
+    func retryIfFailed() throws(JournalError) {
+        guard failure != nil else { return }
+        try note()
+        try sync()
+        failure = nil
+    }
+
+    func sync() throws(JournalError) {
+        try mark.sync()
+        synced = clock()
+    }
+
+    /// Copies the log into the database file. All of it, because nobody else reads; the next commit then starts the log over.
+    func checkpoint(_ connection: Database) throws(StoreFailure) {
+        var (total, copied): (Int32, Int32) = (0, 0)
+        let status = sqlite3_wal_checkpoint_v2(connection.sqliteConnection, nil, SQLITE_CHECKPOINT_PASSIVE, &total, &copied)
+        guard status == SQLITE_OK else { throw StoreFailure(connection: connection.sqliteConnection) }
+        guard total == copied else { return }
+        frames.pointee = 0
+        salts = nil
+        do throws(JournalError) {
+            try mark.note { [end] in
+                $0.isCheckpointed = true
+                $0.end = end
+            }
+            // Before the log is written over: a mark that still spoke of the old filling would call that a loss.
+            try sync()
+        } catch {
+            failure = error
+        }
+    }
+
+    /// Tries again only after another commit.
+    func postponeCheckpoint() {
+        frames.pointee = 0
+    }
+
+    /// Notes that the journal is closed in good order: after the last checkpoint.
+    func closed() throws(JournalError) {
+        try retryIfFailed()
+        try mark.note { $0.isClosed = true }
+        try sync()
+    }
+
+    private func note() throws(JournalError) {
+        if salts == nil { salts = WriteAheadLog.salts(path: path) }
+        guard let salts else {
+            throw JournalError(.unavailable, "\(path): the write-ahead log cannot be read: check the disk, then try again")
+        }
+        try mark.note { [end, frames] in
+            $0.salts = salts
+            $0.frames = UInt32(max(0, frames.pointee))
+            $0.isCheckpointed = false
+            $0.isClosed = false
+            $0.end = end
+        }
+    }
+}

@@ -1,0 +1,52 @@
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// What is done between transactions.
+extension Store {
+    /// Something is to be done once no calls come.
+    var hasChores: Bool {
+        log.isMarkDirty || mayForget || log.frameCount >= CommitLog.framesWorthwhile
+    }
+
+    /// Does one small part of it. A failure changes nothing: whoever calls next hears of it, if it is still there.
+    ///
+    /// - Returns: true if there is more.
+    func doChore() -> Bool {
+        if mayForget {
+            now = clock.now()
+            do throws(StoreFailure) {
+                mayForget = try forgetSome(Self.idleStep)
+                try commit()
+            } catch {
+                rollBack()
+                mayForget = false
+            }
+            return true
+        }
+        if log.frameCount >= CommitLog.framesWorthwhile { checkpoint() }
+        try? log.sync()
+        return false
+    }
+
+    /// Copies the log into the database file when it is long enough, whoever waits.
+    func checkpointIfFull() {
+        if log.frameCount >= CommitLog.framesMax { checkpoint() }
+    }
+
+    /// Leaves nothing in the log, so that the next opening finds a journal that was closed in good order.
+    func close() {
+        checkpoint()
+        guard !log.isBehind else { return }
+        // A mark that can't be written says less than is there: the next opening checks the file, and finds everything.
+        try? log.closed()
+    }
+
+    private func checkpoint() {
+        do throws(StoreFailure) {
+            try log.checkpoint(connection)
+        } catch {
+            // The log holds everything that is committed and goes on growing. It is tried again after the next commit.
+            log.postponeCheckpoint()
+        }
+    }
+}

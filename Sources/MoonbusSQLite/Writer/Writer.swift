@@ -1,0 +1,133 @@
+internal import Dispatch
+internal import GRDB
+internal import Glibc
+internal import MoonbusEvents
+internal import MoonbusJournal
+internal import Synchronization
+
+/// The one thread that owns the database: it reads, writes and copies the log; nobody else has a connection.
+///
+/// **Group commit.** While one commit is synced, calls gather in the mailbox; the next one takes them all. A lone call is taken at once.
+/// Only when the last group had several calls does the thread wait for as many again, for at most half of what the last commit took and at
+/// most 2 ms: publishers that were answered together come back together, and half a group costs as much to sync as a whole one.
+///
+/// `@unchecked Sendable`: what is not constant belongs to the thread, or is under the lock.
+final class Writer: @unchecked Sendable {
+    private let mailbox = Mailbox()
+    private let thread = Mutex<pthread_t?>(nil)
+    private var queue: DatabaseQueue?
+    /// Let go of after the file was closed.
+    private var lock: FolderLock?
+    private let open: (Database) throws -> Store
+    private let opened = DispatchSemaphore(value: 0)
+    private var openingFailure: StoreFailure?
+
+    /// Events and settlements in one transaction, about: more would make the first ones wait too long.
+    private static let groupWeightMax = 8_192
+    private static let gatherMax = Duration.milliseconds(2)
+    /// Idle time after which small things are done.
+    private static let idleAfter = Duration.milliseconds(20)
+
+    /// Starts the thread, and returns when the store is open.
+    ///
+    /// - Parameters:
+    ///   - lock: kept until the file is closed.
+    ///   - open: called on the thread.
+    init(queue: DatabaseQueue, keeping lock: FolderLock, open: @escaping (Database) throws -> Store) throws(StoreFailure) {
+        self.queue = queue
+        self.lock = lock
+        self.open = open
+        var started = pthread_t()
+        let status = pthread_create(
+            &started, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<Writer>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
+        precondition(status == 0, "no thread left for a journal: raise the limit of processes")
+        opened.wait()
+        if let openingFailure {
+            pthread_join(started, nil)
+            throw openingFailure
+        }
+        thread.withLock { $0 = started }
+    }
+
+    /// Hands a call to the thread.
+    ///
+    /// - Returns: false if the journal is closed.
+    func post(_ call: Call) -> Bool {
+        mailbox.post(call)
+    }
+
+    /// Ends the thread once it has done what was posted, and waits for it; a completion, which runs on the thread itself, does not wait.
+    func close() {
+        mailbox.close()
+        let running = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        guard let running else { return }
+        if pthread_equal(running, pthread_self()) != 0 { pthread_detach(running) } else { pthread_join(running, nil) }
+    }
+
+    private func run() {
+        defer {
+            // In this order: nobody may open the folder while SQLite still has the file.
+            queue = nil
+            lock = nil
+            if openingFailure != nil { opened.signal() }
+        }
+        // The thread enters the connection's queue once and stays: entering it for each group would cost more than a small one does.
+        do {
+            try queue?.writeWithoutTransaction { connection in
+                let store = try open(connection)
+                opened.signal()
+                serve(store)
+                store.close()
+            }
+        } catch {
+            openingFailure = StoreFailure(error)
+        }
+    }
+
+    private func serve(_ store: Store) {
+        var calls: [Call] = []
+        var lastCount = 1
+        var lastTime = Duration.zero
+        while true {
+            let isClosed = mailbox.take(1, within: store.hasChores ? Self.idleAfter : nil, into: &calls)
+            if calls.isEmpty {
+                if isClosed { return }
+                // One small thing at a time, as long as nobody calls.
+                while store.doChore(), !mailbox.hasCalls {}
+                continue
+            }
+            if lastCount > 1, calls.count < lastCount {
+                _ = mailbox.take(lastCount - calls.count, within: min(lastTime / 2, Self.gatherMax), into: &calls)
+            }
+            let start = ContinuousClock.now
+            runGroups(of: calls, in: store)
+            lastTime = ContinuousClock.now - start
+            lastCount = calls.count
+            calls.removeAll(keepingCapacity: true)
+            store.checkpointIfFull()
+        }
+    }
+
+    /// Cuts what has gathered into transactions of bounded size.
+    private func runGroups(of calls: [Call], in store: Store) {
+        var start = 0
+        while start < calls.count {
+            var end = start
+            var weight = 0
+            while end < calls.count, end == start || weight + calls[end].weight <= Self.groupWeightMax {
+                weight += calls[end].weight
+                end += 1
+            }
+            store.run(calls[start..<end])
+            start = end
+        }
+    }
+}
