@@ -115,7 +115,5 @@ extension Store {
 
     private func readCounts() throws(StoreFailure) {
         letterCount = Int(try Query(connection, "SELECT count(*) FROM letters").number())
-        // Above whatever was given before, also to values that were deleted: nobody writes a million of them in a second.
-        lastVersion = max(UInt64(try Query(connection, "SELECT max(version) FROM state").number()), UInt64(max(0, now.microseconds)))
     }
 }

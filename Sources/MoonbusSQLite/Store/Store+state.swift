@@ -26,12 +26,6 @@ extension Store {
         try sweepIfDue()
     }
 
-    /// The one place that a version comes from.
-    private func version(of write: StateWrite) -> UInt64 {
-        lastVersion += 1
-        return lastVersion
-    }
-
     /// The version that is there; 0: it is absent, or has expired.
     private func version(_ plugin: String, _ key: String) throws(StoreFailure) -> UInt64 {
         try bind(queries.stateVersion, plugin, key) { query throws(StoreFailure) in
@@ -43,7 +37,7 @@ extension Store {
 
     private func save(_ plugin: String, _ write: StateWrite, _ value: JSON) throws(StoreFailure) {
         try bind(queries.saveState, plugin, write.key) { query throws(StoreFailure) in
-            query.bind(version(of: write), at: 3)
+            query.bind(write.version, at: 3)
             query.bind(write.expires, at: 4)
             try value.withUnsafeBytes { bytes throws(StoreFailure) in
                 query.bind(unsafeText: bytes, at: 5)

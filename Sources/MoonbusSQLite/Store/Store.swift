@@ -45,8 +45,6 @@ final class Store {
     var passed: UInt64 = 0
     /// There may be something to forget: worth looking when nothing else is to be done.
     var mayForget = false
-    /// The version that was given to the last write of a plugin's state.
-    var lastVersion: UInt64 = 0
     var nextSweep = Timestamp(microseconds: 0)
 
     var undo = Undo()

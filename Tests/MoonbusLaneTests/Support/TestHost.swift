@@ -186,7 +186,7 @@ final class TestHost {
         case .log(_, let json): return [.log(try JSON(validating: json))]
         case .lost(_, let deliveries): return [.lost(deliveries)]
         case .done(let deliveries):
-            return deliveries.map { .outcome(Outcome(delivery: $0, status: .done, effects: [], detail: [])) }
+            return deliveries.map { .outcome(Outcome(delivery: $0, status: .done, effects: [], versions: [], detail: [])) }
         case .outcomes(var reader):
             var answers: [Answer] = []
             while let outcome = try reader.next() {
