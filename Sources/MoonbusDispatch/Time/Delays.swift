@@ -49,7 +49,11 @@ extension Dispatcher {
     func delay(_ events: [DelayedEvent]) {
         let wall = owner.clock.now()
         let now = now()
-        for delayed in events { delays.add(delayed.event, deadline: now + max(.zero, delayed.due - wall).wholeNanoseconds) }
+        for delayed in events {
+            // A handler may name any time. One beyond the clock's range (292 years) waits for the end of it.
+            let (deadline, isBeyond) = now.addingReportingOverflow(max(.zero, delayed.due - wall).wholeNanoseconds)
+            delays.add(delayed.event, deadline: isBeyond ? .max : deadline)
+        }
         armDelays()
     }
 

@@ -37,6 +37,20 @@ import Testing
         #expect(await test.bus.statistics().delayed == 0)
     }
 
+    /// The clock of the bus ends after 292 years; `at` may be in the year 9999.
+    @Test func `a time beyond the end of the clock is waited for, and harms nothing`() async throws {
+        let test = try await TestBus()
+        try await test.plugin("source", "in") { _ in
+            .done(nil, [emit("out", "1", .init(at: .latest)), emit("out", "2", .init(at: Timestamp(microseconds: .max)))])
+        }
+        let sink = try await test.plugin("sink", "out")
+        test.clock.advance(by: .seconds(1))
+        try await test.bus.emit(event("in"), until: .settled)
+        #expect(await test.bus.statistics().delayed == 2)
+        test.clock.advance(by: .seconds(366 * 86_400))
+        #expect(sink.deliveries.isEmpty)
+    }
+
     @Test func `a delay survives a restart`() async throws {
         let clock = ManualClock()
         let journal = InMemoryJournal(limits: .init(), clock: clock)
