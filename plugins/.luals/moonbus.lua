@@ -54,7 +54,7 @@ function bus.emit(type, data, options) end
 ---@field retry? moonbus.retry
 ---@field timeout? moonbus.duration wall-clock limit of one delivery, waiting included; default "30s"
 ---@field cpu? moonbus.duration CPU limit of one delivery; default: the plugin's (1 s)
----@field batch? { count: integer, within: moonbus.duration } the handler gets an array of events
+---@field batch? { count: integer, within: moonbus.duration } the handler gets an array of events, at most 4 MiB together
 ---@field debounce? moonbus.duration only the last event of a key, once it has been quiet for this long
 ---@field throttle? moonbus.duration at most one event of a key in this time; the others are counted and shed
 

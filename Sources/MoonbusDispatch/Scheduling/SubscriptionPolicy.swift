@@ -70,7 +70,7 @@ public struct RetryPolicy: Sendable, Hashable {
 
 /// Several events as one delivery.
 public struct BatchPolicy: Sendable, Hashable {
-    /// At most this many.
+    /// At most this many; fewer when they are more than 4 MiB together.
     public var count: Int
     /// At most this long after the first one came.
     public var within: Duration

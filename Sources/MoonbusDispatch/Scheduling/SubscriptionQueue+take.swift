@@ -70,11 +70,17 @@ extension SubscriptionQueue {
         return true
     }
 
+    /// Bytes of a batch of more than one event: as much as one event may have. It travels in one frame, and a handler has to hold it whole.
+    private static let batchSizeMax = 4 << 20
+
     private func takeBatch(_ policy: BatchPolicy, _ turn: Turn) -> UInt32 {
         let leader = flow.pointee.waiting.removeFirst()
         let extra = turn.owed[leader].pointee.extra ?? Owed.Extra()
         turn.owed[leader].pointee.extra = extra
-        while extra.members.count + 1 < policy.count, let member = flow.pointee.waiting.popFirst() {
+        var size = turn.owed[leader].pointee.event?.recordSize ?? 0
+        while extra.members.count + 1 < policy.count, let next = flow.pointee.waiting.first {
+            size += turn.owed[next].pointee.event?.recordSize ?? 0
+            guard size <= Self.batchSizeMax, let member = flow.pointee.waiting.popFirst() else { break }
             turn.owed[member].pointee.stage = .held
             extra.members.append(member)
         }

@@ -2,6 +2,7 @@ import MoonbusDispatch
 import MoonbusEvents
 import MoonbusJournal
 import MoonbusTesting
+import Synchronization
 import Testing
 
 /// Time as pictures: one character a second. Events are named by what is drawn; upper-case letters share the key "A".
@@ -53,6 +54,23 @@ import Testing
     @Test func `what is left after a full batch waits its own time`() async throws {
         let output = try await play("(abcd)e------", .init(batch: .init(count: 3, within: .seconds(4))))
         #expect(output == "(abc)---(de)---")
+    }
+
+    @Test func `a batch is full at 4 MiB, too, and what is left goes when its time is over`() async throws {
+        let test = try await TestBus()
+        let sizes = Mutex<[Int]>([])
+        try await test.plugin(policy: .init(batch: .init(count: 100, within: .seconds(4)))) { delivery in
+            guard case .several(let events) = delivery.content else { return .done(nil) }
+            sizes.withLock { $0.append(events.count) }
+            return .done(nil)
+        }
+        let text = JSON(.string(String(repeating: "x", count: 1_000_000)))
+        for _ in 0..<6 { try await test.bus.emit(Event(type: EventType("a"), data: text)) }
+        test.clock.advance(by: .seconds(4))
+        test.catchUp()
+        test.clock.advance(by: .seconds(4))
+        test.catchUp()
+        #expect(sizes.withLock { $0 } == [4, 2])
     }
 
     @Test func `what a policy sheds is counted and tells who asked`() async throws {
