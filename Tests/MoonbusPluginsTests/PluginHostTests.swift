@@ -182,4 +182,31 @@ import Testing
             try await Rig.run(files: files.below("gone")) { _ in }
         }
     }
+
+    @Test func `an event for the year 9999 waits, and the next one is handled`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load(
+                "late", source: "bus.subscribe('late', function() bus.emit('later', 1, { at = '9999-12-31T23:59:59Z' }) return 'kept' end)")
+            for _ in 1...2 { #expect(try await rig.answer("late") == "kept") }
+            #expect(await rig.bus.statistics().delayed == 2)
+        }
+    }
+
+    /// 100 MB of events: more than any frame may have.
+    @Test func `a batch of large events is handed over in parts that fit into a frame`() async throws {
+        try await Rig.run { rig in
+            let source = """
+                bus.subscribe('large', { name = 'large', batch = { count = 1000, within = '1ms' } }, function(events) kv.incr('n', #events) end)
+                bus.subscribe('count', function() return kv.get('n') end)
+                """
+            try await rig.host.load("batches", source: source, manifest: "[limits]\nmemory = \"64MB\"")
+            let text = JSON(.string(String(repeating: "x", count: 1_000_000)))
+            for _ in 0..<99 { _ = try await rig.bus.emit(Event(type: EventType("large"), data: text)) }
+            let last = try await rig.bus.emit(Event(type: EventType("large"), data: text), until: .settled, within: .seconds(20))
+            #expect(last.results.map(\.status) == [.done])
+            var count: JSONValue?
+            repeat { count = try await rig.answer("count") } while (count?.integer ?? 0) < 100
+            #expect(count == 100)
+        }
+    }
 }

@@ -2,6 +2,9 @@ import MoonbusEvents
 
 /// Typed access to a JSON object that a lane sent.
 struct Fields {
+    /// As the lane allows (``OptionReader``): 366 days. The bus adds what is declared to its clocks.
+    private static let microsecondsMax = 366 * 86_400 * 1_000_000
+
     let object: JSONObject
 
     init(_ object: JSONObject) {
@@ -31,7 +34,7 @@ struct Fields {
 
     func duration(_ key: String) throws(FrameError) -> Duration {
         let microseconds = try integer(key)
-        guard microseconds >= 0 else { throw refusal(key) }
+        guard (0...Self.microsecondsMax).contains(microseconds) else { throw refusal(key) }
         return .microseconds(microseconds)
     }
 

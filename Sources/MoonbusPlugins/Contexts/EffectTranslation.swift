@@ -31,7 +31,8 @@ struct EffectTranslation {
     private func effect(_ record: EffectRecord) throws(Fault) -> Effect {
         switch record {
         case .emit(let type, let data, let options):
-            let type = try valid { () throws(EventError) in try EventType(String(decoding: type, as: UTF8.self)) }
+            guard let text = String(validating: type, as: UTF8.self) else { throw Fault(.error, "a type that is not UTF-8") }
+            let type = try valid { () throws(EventError) in try EventType(text) }
             guard version.manifest.permissions.permitsEmitting(type) else {
                 throw Fault(
                     .denied, "plugin '\(version.plugin.name)' may not emit '\(type)': add it to emit under [permissions] in plugin.toml")

@@ -14,7 +14,7 @@ final class PluginContext {
     static let flightsMax = 4_096
     /// The most, and the first, `window`.
     static let windowMax = 512, windowFirst = 64
-    /// Calls that may wait for their answer at the same time.
+    /// Calls that may wait for their answer at the same time; one more is answered with an error.
     static let callsMax = 4_096
 
     /// Never used twice by one host.
@@ -26,6 +26,8 @@ final class PluginContext {
     var flightCount = 0
     /// Those of them that wait for a call, and so hold no CPU.
     var waitingCount = 0
+    /// Calls of its deliveries that were not answered.
+    var callCount = 0
     /// How many deliveries the lane may have queued for this context. A lane runs what it gets in order, so this is how long others on the
     /// lane wait behind us: it doubles while a window's worth is answered quickly, and halves when the watchdog finds us running twice in a row.
     private(set) var window = PluginContext.windowFirst

@@ -34,8 +34,16 @@ extension PluginHost {
         guard let flight = lane.flights.find(given.delivery), let context = flight.pointee.context, context.number == given.context else {
             return  // given up meanwhile
         }
+        guard lane.backlog <= 4 * answersSizeMax else {
+            return laneEnded(lane, .broke("it calls on and on and does not read the answers"))
+        }
         var call = given
         call.lane = lane.number
+        guard context.callCount < PluginContext.callsMax else {
+            let error = "busy: \(PluginContext.callsMax) calls of the plugin wait for their answer; make fewer at a time"
+            return lane.send { $0.appendReply(call: call.number, error: error) }
+        }
+        context.callCount += 1
         flight.pointee.callCount += 1
         if flight.pointee.callCount == 1 { context.waitingCount += 1 }
         let event = bus.event(of: flight.pointee.delivery)
@@ -68,6 +76,10 @@ extension PluginHost {
 
     private func answer(_ call: LaneCall, value: JSON?) {
         guard let lane = waiting(for: call) else { return }
+        guard lane.backlog <= answersSizeMax else {
+            let error = "too_large: \(lane.backlog >> 20) MiB wait for the plugin's lane already; ask for less at a time"
+            return lane.send { $0.appendReply(call: call.number, error: error) }
+        }
         let empty = UnsafeRawBufferPointer(start: nil, count: 0)
         lane.send { frames in
             guard let value else { return frames.appendReply(call: call.number, value: empty) }
@@ -83,6 +95,7 @@ extension PluginHost {
     private func waiting(for call: LaneCall) -> Lane? {
         guard let lane = lanes.first(where: { $0.number == call.lane }), let flight = lane.flights.find(call.delivery) else { return nil }
         flight.pointee.callCount -= 1
+        flight.pointee.context?.callCount -= 1
         if flight.pointee.callCount == 0 { flight.pointee.context?.waitingCount -= 1 }
         return lane
     }

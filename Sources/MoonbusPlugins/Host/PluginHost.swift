@@ -44,6 +44,9 @@ public final class PluginHost: @unchecked Sendable {
     /// Lanes in a row that ended before they were ready.
     var failedLaneCount = 0
     var spareAnswers = Answers()
+    /// Bytes that may wait for a lane when a call is answered; above, the answer is an error, and a lane that still calls at four times as
+    /// much is ended: it doesn't read. Sources of plugins that load wait there too, hence the distance.
+    var answersSizeMax = 64 << 20
     /// Loads that are under way.
     var loadCount = 0
     /// Who waits for the last delivery while the host stops.

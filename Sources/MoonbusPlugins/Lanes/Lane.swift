@@ -60,6 +60,9 @@ final class Lane {
             socket, readable: { [unowned self] in receive() }, writable: { [unowned self] in flush() })
     }
 
+    /// Bytes that wait to be read by the lane.
+    var backlog: Int { output.size }
+
     /// Whether it takes deliveries now.
     var hasRoom: Bool { !hasEnded && output.size < Self.backlogMax }
 
@@ -134,11 +137,18 @@ final class Lane {
     func close(_ flight: UnsafeMutablePointer<Flights.Flight>) -> UInt64 {
         if let context = flight.pointee.context {
             context.answered(1, at: watch.heard)
-            if flight.pointee.callCount > 0 { context.waitingCount -= 1 }
+            forgetCalls(of: flight, context)
         }
         let delivery = flight.pointee.delivery
         flights.remove(flight)
         return delivery
+    }
+
+    /// Of a delivery that ends although calls of it were not answered.
+    private func forgetCalls(of flight: UnsafeMutablePointer<Flights.Flight>, _ context: PluginContext) {
+        guard flight.pointee.callCount > 0 else { return }
+        context.waitingCount -= 1
+        context.callCount -= Int(flight.pointee.callCount)
     }
 
     /// Takes deliveries back that are done and left nothing, context by context: they mostly come in runs.
@@ -162,7 +172,7 @@ final class Lane {
                 holder = flight.pointee.holder
                 count = 0
             }
-            if flight.pointee.callCount > 0 { flight.pointee.context?.waitingCount -= 1 }
+            if flight.pointee.callCount > 0, let context = flight.pointee.context { forgetCalls(of: flight, context) }
             count += 1
             ids.append(flight.pointee.delivery)
             flights.remove(flight)
