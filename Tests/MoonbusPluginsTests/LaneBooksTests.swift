@@ -52,6 +52,22 @@ import Testing
         #expect(watch.look(at: running(5), cpu: .milliseconds(6_900), isBusy: true, limits: limits) == .slow(context: 7))
     }
 
+    @Test func `a lane is not convicted for the time in which nobody looked`() {
+        let silence = LaneWatch.Limits(overrun: .milliseconds(750), silence: .seconds(10))
+        func verdict(afterLooksAt seconds: [UInt64]) -> LaneWatch.Verdict {
+            var watch = LaneWatch()
+            let start = monotonicNanoseconds()
+            return seconds.reduce(.fine) { _, second in
+                watch.look(at: running(3), cpu: .seconds(5), isBusy: true, limits: silence, now: start + second * 1_000_000_000)
+            }
+        }
+        #expect(verdict(afterLooksAt: [0, 1, 14]) == .slow(context: 7))  // the machine was asleep, say
+        guard case .silent = verdict(afterLooksAt: Array(0...14)) else {
+            Issue.record("a lane that says nothing for 14 s is silent")
+            return
+        }
+    }
+
     @Test func `a lane that waits on a loaded machine is not convicted, one that stands still is`() {
         var watch = LaneWatch()
         let strict = LaneWatch.Limits(overrun: .milliseconds(750), silence: .zero)

@@ -26,6 +26,8 @@ struct LaneWatch {
     private var cpuThen: Duration = .zero
     private var cpuLast: Duration = .zero
     private var lastContext: UInt64?
+    /// When it was looked at last; CLOCK_MONOTONIC, nanoseconds.
+    private var looked: UInt64?
     /// When there was last a sign of life: a frame, another run, CPU time. CLOCK_MONOTONIC, nanoseconds.
     private(set) var heard: UInt64 = monotonicNanoseconds()
 
@@ -39,7 +41,16 @@ struct LaneWatch {
     ///   - cpu: the lane's CPU clock; nil when it has none of its own (a thread).
     ///   - isBusy: whether it has something to do, that does not wait for us.
     mutating func look(at reading: LanePage.Reading, cpu: Duration?, isBusy: Bool, limits: Limits) -> Verdict {
-        let now = monotonicNanoseconds()
+        look(at: reading, cpu: cpu, isBusy: isBusy, limits: limits, now: monotonicNanoseconds())
+    }
+
+    /// Looks come ten times a second. Time beyond this between two of them, in nanoseconds, is nobody's silence: the whole machine stood
+    /// still, or we did.
+    private static let gapMax: UInt64 = 1_000_000_000
+
+    mutating func look(at reading: LanePage.Reading, cpu: Duration?, isBusy: Bool, limits: Limits, now: UInt64) -> Verdict {
+        if let looked, now - looked > Self.gapMax { heard = min(now, heard + (now - looked - Self.gapMax)) }
+        looked = now
         let isSameContext = reading.isRunning && reading.context == lastContext
         lastContext = reading.isRunning ? reading.context : nil
         if reading.sequence != sequence || !isBusy {
