@@ -13,7 +13,10 @@ extension PluginHost {
             context.lane.cancel(reason: "the plugin is replaced") { $0.isEndless && $0.context === context }
         }
         if version.flightCount == 0 { return retire(version) }
-        _ = bus.owner.timer(after: configuration.drain) { [weak self] in self?.retire(version) }
+        // Weak: a version that is done earlier goes, with its sources, and does not wait for this.
+        _ = bus.owner.timer(after: configuration.drain) { [weak self, weak version] in
+            if let version { self?.retire(version) }
+        }
     }
 
     /// Takes a drained version's contexts off their lanes. What it still has is due again, at its successor.
