@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import MoonbusPlugins
 import Testing
@@ -114,6 +115,43 @@ import Testing
         #expect(first?.finding.source?.files.count == 2)
         #expect(second?.finding.source?.text(of: "lib/x.lua") == "return { 2 }")
         #expect(third?.finding.source?.manifest == "contexts = 2")
+    }
+
+    /// More events than inotify keeps, while the watching thread is held up in the middle of telling something.
+    @Test func `when the kernel loses events, what changed meanwhile is found all the same`() async throws {
+        files.write("return 1", to: "a.lua")
+        files.write("return 1", to: "b.lua")
+        let (changes, told) = AsyncStream<FolderWatcher.Change>.makeStream()
+        let isFlooded = DispatchSemaphore(value: 0)
+        let watcher = try FolderWatcher(
+            folder: PluginFolder(path: files.path),
+            onChange: { change in
+                told.yield(change)
+                guard case .plugin(let source) = change.finding, source.text(of: "main.lua") == "return 2" else { return }
+                _ = isFlooded.wait(timeout: .now() + .seconds(30))
+            })
+        defer { watcher.stop() }
+        var iterator = changes.makeAsyncIterator()
+        #expect(await iterator.next()?.name == "a")
+        #expect(await iterator.next()?.name == "b")
+
+        files.replace("a.lua", with: "return 2")
+        #expect(await iterator.next()?.name == "a")  // and the watcher stands still from here on
+        files.flood(with: Self.queuedEventsMax + 100)
+        files.replace("b.lua", with: "return 3")  // the queue is full: nobody is told of this
+        isFlooded.signal()
+        let change = await iterator.next()
+        #expect(change?.name == "b")
+        #expect(change?.finding.source?.text(of: "main.lua") == "return 3")
+    }
+
+    /// What inotify keeps for one reader.
+    private static var queuedEventsMax: Int {
+        guard let file = fopen("/proc/sys/fs/inotify/max_queued_events", "r") else { return 16_384 }
+        defer { fclose(file) }
+        var buffer = [UInt8](repeating: 0, count: 32)
+        let size = fread(&buffer, 1, buffer.count, file)
+        return Int(String(decoding: buffer[..<size].prefix { $0 > 0x20 }, as: UTF8.self)) ?? 16_384
     }
 
     @Test func `a file that is refused is told with the reason, and then its repair`() async throws {

@@ -83,8 +83,7 @@ package final class FolderWatcher: Sendable {
                 return nil
             }, box.toOpaque())
         guard status == 0 else {
-            box.release()
-            close(events)
+            box.release()  // closes what it watches with
             throw PluginError(.unreadable, plugin: folder.path, message: "no thread to watch the folder: \(reason(status))")
         }
         thread.withLock { $0 = created }

@@ -48,6 +48,13 @@ final class TemporaryFolder: Sendable {
 
     func close(_ descriptor: Int32) { Glibc.close(descriptor) }
 
+    /// Makes that many events in the folder, of two files in turn: the kernel puts equal ones in a row together.
+    func flood(with count: Int) {
+        let noise = ["noise-1", "noise-2"].map { "\(path)/\($0)" }
+        for file in noise { Glibc.close(open(file, O_WRONLY | O_CREAT, 0o644)) }
+        for index in 0..<count { chmod(noise[index % 2], 0o600) }
+    }
+
     func delete(_ file: String) { precondition(remove("\(path)/\(file)") == 0) }
 
     func makeFolder(_ folder: String) { makeFolders(for: "\(folder)/x") }
