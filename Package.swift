@@ -155,6 +155,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
-        .testTarget(name: "MoonbusCommandTests", dependencies: ["MoonbusCommand"], swiftSettings: strict),
+        .testTarget(
+            name: "MoonbusCommandTests",
+            dependencies: [
+                "MoonbusCommand", "MoonbusEvents", "MoonbusLane",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
     ]
 )

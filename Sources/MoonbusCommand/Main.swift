@@ -1,5 +1,6 @@
 import ArgumentParser
 import Dispatch
+import Glibc
 import MoonbusLane
 
 /// The entry of the `moonbus` executable.
@@ -9,11 +10,20 @@ import MoonbusLane
 @main
 enum Main {
     static func main() {
-        if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "lane" { LaneProcess.main() }
+        if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "lane" { lane(CommandLine.arguments.dropFirst(2)) }
         Task {
             await MoonbusCommand.main()
             MoonbusCommand.exit()
         }
         dispatchMain()
+    }
+
+    /// `moonbus lane --probe open` closes the sandbox and then tries what it forbids: it must die by SIGSYS (``LaneProbe``).
+    private static func lane(_ arguments: ArraySlice<String>) -> Never {
+        guard arguments.first == "--probe" else { LaneProcess.main() }
+        if arguments.count == 2, let probe = arguments.last.flatMap(LaneProbe.init) { LaneProcess.main(probe: probe) }
+        let names = LaneProbe.allCases.map(\.rawValue).joined(separator: ", ")
+        Terminal.standardError.print("moonbus lane: --probe is one of \(names)")
+        exit(CommandError.Code.usage.rawValue)
     }
 }

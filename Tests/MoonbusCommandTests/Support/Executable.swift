@@ -22,25 +22,32 @@ enum Executable {
     /// How a command ended.
     struct Outcome: Sendable {
         var status: Int32
+        /// The signal that it died by; nil when it ended by itself.
+        var signal: Int32?
         var output: String
         var errors: String
         /// The output's lines.
         var lines: [String] { output.split(separator: "\n").map(String.init) }
     }
 
-    /// Runs the command to its end.
-    static func run(_ arguments: [String], in folder: URL, input: String = "", environment: [String: String] = [:]) async throws -> Outcome
-    {
+    /// Runs the command, or another program, to its end.
+    static func run(
+        _ arguments: [String], of program: URL? = nil, in folder: URL, input: String = "", environment: [String: String] = [:]
+    ) async throws -> Outcome {
         try await withCheckedThrowingContinuation { continuation in
             // Threads, not tasks: each of these blocks.
             Thread.detachNewThread {
-                continuation.resume(with: Result { try runBlocking(arguments, in: folder, input: input, environment: environment) })
+                continuation.resume(
+                    with: Result { try runBlocking(arguments, of: program, in: folder, input: input, environment: environment) })
             }
         }
     }
 
-    private static func runBlocking(_ arguments: [String], in folder: URL, input: String, environment: [String: String]) throws -> Outcome {
+    private static func runBlocking(
+        _ arguments: [String], of program: URL?, in folder: URL, input: String, environment: [String: String]
+    ) throws -> Outcome {
         let process = try process(arguments, in: folder, environment: environment)
+        if let program { process.executableURL = program }
         let (stdin, stdout, stderr) = (Pipe(), Pipe(), Pipe())
         (process.standardInput, process.standardOutput, process.standardError) = (stdin, stdout, stderr)
         try process.run()
@@ -51,7 +58,8 @@ enum Executable {
         try? stdin.fileHandleForWriting.close()
         let texts = (output.text(), errors.text())
         process.waitUntilExit()
-        return Outcome(status: process.terminationStatus, output: texts.0, errors: texts.1)
+        let signal = process.terminationReason == .uncaughtSignal ? process.terminationStatus : nil
+        return Outcome(status: process.terminationStatus, signal: signal, output: texts.0, errors: texts.1)
     }
 
     static func process(_ arguments: [String], in folder: URL, environment: [String: String]) throws -> Process {
