@@ -88,6 +88,9 @@ final class RunningCommand: Sendable {
     /// Everything that came by now.
     var lines: [JSON] { state.state.withLock { $0.lines } }
 
+    /// Its process, while it runs.
+    var processIdentifier: pid_t { process.processIdentifier }
+
     /// Sends a signal.
     func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 
