@@ -4,16 +4,8 @@ import Testing
 
 @testable import MoonbusCommand
 
-/// Two real records through the real service and the shipped thermostat, against the same rules written down a second time here.
+/// Two real records through the real service and the shipped thermostat, against the same rules written down a second time (``ClimateRules``).
 @Suite(.timeLimit(.minutes(5))) struct TemperatureTests {
-    struct Finding: Hashable {
-        var type: String
-        var station: String
-        var state: String
-        var date: String
-        var temp: Double
-    }
-
     @Test func `the thermostat finds in a year of two cities what an independent calculation finds`() async throws {
         let scratch = try Scratch()
         let (service, environment) = try await RunningCommand.service(
@@ -21,19 +13,19 @@ import Testing
         let tail = try RunningCommand(["tail", "climate.>", "--json"], in: scratch.url, environment: environment)
         while tail.lines.isEmpty { _ = try await Executable.run(["emit", "climate.begin"], in: scratch.url, environment: environment) }
 
-        var expected: Set<Finding> = []
+        var expected: Set<ClimateRules.Finding> = []
         for station in ["seattle", "sf"] {
             let file = repository.appending(path: "Tests/Data/\(station)-temps.csv").path
             let arguments = ["emit", "temperature.\(station)", "--csv", file, "--wait"]
             let outcome = try await Executable.run(arguments, in: scratch.url, environment: environment)
             #expect(outcome.status == 0, "\(outcome.errors)")
-            expected.formUnion(try findings(station, file))
+            expected.formUnion(try ClimateRules.findings(in: station))
         }
         _ = try await Executable.run(["emit", "climate.end"], in: scratch.url, environment: environment)
         _ = try await tail.line { $0.value(at: ["type"])?.string == "climate.end" }
 
         let told = tail.lines.filter { ["climate.alarm", "climate.cleared"].contains($0.value(at: ["type"])?.string) }
-        let found = Set(told.map(Finding.init))
+        let found = Set(told.map(ClimateRules.Finding.init))
         #expect(found.count == told.count, "nothing is told twice")
         #expect(found == expected)
         #expect(!expected.isEmpty)
@@ -41,31 +33,34 @@ import Testing
         #expect(await service.end() == 0)
     }
 
-    /// Cold from 40 °F down until 45 °F, hot from 85 °F up until 80 °F: plugins/thermostat/plugin.toml.
-    private func findings(_ station: String, _ file: String) throws -> Set<Finding> {
-        var reader = try CSVReader(ByteReader(path: file))
-        let dateColumn = try #require(reader.columns.firstIndex(of: "date"))
-        let tempColumn = try #require(reader.columns.firstIndex(of: "temp"))
-        var found: Set<Finding> = []
-        var state: String?
-        while let record = try reader.next() {
-            let date = record.fields[dateColumn]
-            let temp = try #require(Double(record.fields[tempColumn]))
-            if let was = state, was == "cold" ? temp >= 45 : temp <= 80 {
-                found.insert(Finding(type: "climate.cleared", station: station, state: was, date: date, temp: temp))
-                state = nil
-            }
-            if state == nil, temp <= 40 || temp >= 85 {
-                let now = temp <= 40 ? "cold" : "hot"
-                found.insert(Finding(type: "climate.alarm", station: station, state: now, date: date, temp: temp))
-                state = now
-            }
-        }
-        return found
+    /// The figures are those of a third one, a few lines of Python with its csv module (2026-11-25).
+    @Test func `the second calculation comes to the known figures`() throws {
+        let seattle = try ClimateRules.findings(in: "seattle")
+        let alarms = seattle.filter { $0.type == "climate.alarm" }
+        #expect(alarms.count == 54)
+        #expect(seattle.count - alarms.count == 53)
+        #expect(Set(seattle.map(\.state)) == ["cold"])
+        #expect(alarms.map(\.temp).min() == 39.4 && alarms.map(\.temp).max() == 40.0)
+        #expect(alarms.first?.date == "2010/01/01 00:00" && alarms.last?.date == "2010/12/06 05:00")
+        #expect(try ClimateRules.findings(in: "sf").isEmpty)
+    }
+
+    @Test func `scripts/demo prints what the second calculation finds`() async throws {
+        let outcome = try await Executable.run(
+            [], of: repository.appending(path: "scripts/demo"), in: repository, environment: ["MOONBUS": try Executable.url.path])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let alarms = try ClimateRules.findings(in: "seattle").filter { $0.type == "climate.alarm" }
+        let clears = try ClimateRules.findings(in: "seattle").filter { $0.type == "climate.cleared" }
+        let temperatures = alarms.map(\.temp).sorted()
+        let row = "seattle cold \(alarms.count) \(clears.count) \(alarms[0].date.prefix(10)) \(alarms[alarms.count - 1].date.prefix(10))"
+        let lines = outcome.lines.map { $0.split(separator: " ").joined(separator: " ") }
+        #expect(lines.contains("\(row) \(temperatures[0]) to \(temperatures[temperatures.count - 1]) °F"), "\(outcome.output)")
+        #expect(lines.contains { $0.hasPrefix("sf mild all year") })
+        #expect(lines.count == 3)
     }
 }
 
-extension TemperatureTests.Finding {
+extension ClimateRules.Finding {
     init(_ event: JSON) {
         func text(_ name: String) -> String { event.value(at: ["data", name])?.string ?? "" }
         self.init(
