@@ -9,10 +9,11 @@ struct Bench: AsyncParsableCommand {
             bus, the lane and the sandbox together cost two thirds of a bare C loop.
               moonbus bench                        everything, half a minute
               moonbus bench dispatch --lane thread
+              moonbus bench neighbour              beside hostile plugins, a minute; not in "everything"
             """)
 
     enum Workload: String, ExpressibleByArgument, CaseIterable {
-        case match, dispatch, fanout, contexts, http, reload, all
+        case match, dispatch, fanout, contexts, http, reload, neighbour, all
     }
 
     @Argument(help: "What to measure.")
@@ -21,7 +22,7 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "How handlers run: process, thread or swift (default: process and thread).")
     var lane: BenchHost.LaneKind?
 
-    @Option(help: "How many events, plugins, requests or saves (default: as the workload is defined).")
+    @Option(help: "How many events, plugins, requests, saves or (neighbour) seconds (default: as the workload is defined).")
     var count: Int?
 
     @Option(help: "With fanout: how many plugins.")
@@ -41,10 +42,13 @@ struct Bench: AsyncParsableCommand {
             if let count, count < 1 { throw CommandError(.usage, "--count is 1 or more") }
             guard plugins >= 1, connections >= 1 else { throw CommandError(.usage, "--plugins and --connections are 1 or more") }
             let kinds = lane.map { [$0] } ?? [.process, .thread]
-            let workloads = workload == .all ? Workload.allCases.filter { $0 != .all } : [workload]
+            let workloads = workload == .all ? Workload.allCases.filter { $0 != .all && $0 != .neighbour } : [workload]
             for workload in workloads {
                 if workload == .match {
                     for measurement in MatchBench.run(events: count ?? 2_000_000) { show(measurement) }
+                } else if workload == .neighbour {
+                    guard lane != .swift else { throw CommandError(.usage, "--lane swift is for dispatch only: the others are about Lua") }
+                    for measurement in try await NeighbourBench.run(lane ?? .process, seconds: count ?? 5) { show(measurement) }
                 } else {
                     for kind in kinds { show(try await measure(workload, kind)) }
                 }
@@ -62,7 +66,7 @@ struct Bench: AsyncParsableCommand {
         case .contexts: return try await ContextsBench.run(kind, count: count ?? 1_000)
         case .http: return try await HTTPBench.run(kind, connections: connections, requests: count ?? 50_000)
         case .reload: return try await ReloadBench.run(kind, saves: count ?? 20)
-        case .match, .all: throw CommandError(.internal, "\(workload) is no single workload")
+        case .match, .neighbour, .all: throw CommandError(.internal, "\(workload) is no single workload")
         }
     }
 
