@@ -60,8 +60,7 @@ import Testing
         let test = try await TestBus()
         let sizes = Mutex<[Int]>([])
         try await test.plugin(policy: .init(batch: .init(count: 100, within: .seconds(4)))) { delivery in
-            guard case .several(let events) = delivery.content else { return .done(nil) }
-            sizes.withLock { $0.append(events.count) }
+            sizes.withLock { $0.append(1 + delivery.others.count) }
             return .done(nil)
         }
         let text = JSON(.string(String(repeating: "x", count: 1_000_000)))
