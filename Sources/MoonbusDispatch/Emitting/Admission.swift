@@ -7,8 +7,10 @@ final class Admission: @unchecked Sendable {
     let submission: Submission
     /// Who is owed what, by event; each has a place reserved for it while the journal records.
     var matches = ContiguousArray<Router.Match>()
-    /// The router's generation that `matches` are from.
-    var generation: UInt64 = 0
+    /// The router's generation that `matches` are from; nil: nothing was matched yet.
+    var generation: UInt64?
+    /// How many places it needs in the queue that it waits for.
+    var share = 0
     /// Ends the wait for room.
     var timer: OwnerTimer?
     /// True once the emitter was answered: a timeout came first.

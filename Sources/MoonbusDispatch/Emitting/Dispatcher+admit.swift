@@ -17,8 +17,12 @@ extension Dispatcher {
     /// - Parameter seeking: the queue that the batch waited for and is first in line of.
     /// - Returns: a queue that has no room; nothing has happened then.
     private func tryAdmit(_ admission: Admission, seeking: SubscriptionQueue?) -> SubscriptionQueue? {
-        match(admission.submission.events, into: &admission.matches)
-        admission.generation = router.generation
+        if admission.generation != router.generation {
+            match(admission.submission.events, into: &admission.matches)
+            admission.generation = router.generation
+        } else if let seeking, seeking.room < admission.share {
+            return seeking
+        }
         if let full = reserve(admission.matches, seeking: seeking) { return full }
         append(admission, mayTrim: true)
         return nil
@@ -66,12 +70,8 @@ extension Dispatcher {
 
     private func park(_ admission: Admission, at full: SubscriptionQueue) {
         let submission = admission.submission
-        let share = admission.matches.reduce(0) { $1.queue == full.index ? $0 + 1 : $0 }
         let limit = full.flow.pointee.countMax
-        if share > limit {
-            let text = "\(share) events of the batch are for subscription '\(full.name)', which holds at most \(limit): split it"
-            return refuse(admission, EmitError(.tooLarge, text))
-        }
+        if let error = line(up: admission, for: full) { return refuse(admission, error) }
         guard submission.waitsForRoom, waitingBatches < configuration.waitingBatchesMax || submission.size == 0 else {
             let text =
                 "subscription '\(full.name)' holds \(full.count) events, its limit is \(limit): let it catch up, or raise its queue limit"
@@ -89,13 +89,32 @@ extension Dispatcher {
         }
     }
 
+    /// Notes how much room the batch needs in a queue that is full, so that it is not tried before there is so much.
+    ///
+    /// - Returns: why it can never have it.
+    private func line(up admission: Admission, for full: SubscriptionQueue) -> EmitError? {
+        admission.share = admission.matches.reduce(0) { $1.queue == full.index ? $0 + 1 : $0 }
+        let limit = full.flow.pointee.countMax
+        guard admission.share > limit else { return nil }
+        return EmitError(
+            .tooLarge,
+            "\(admission.share) events of the batch are for subscription '\(full.name)', which holds at most \(limit): split it")
+    }
+
     private func seeker(for admission: Admission) -> RoomSeeker {
         RoomSeeker(
             attempt: { [unowned self] queue in
                 guard !admission.isOver else { return true }
+                let generation = admission.generation
                 let full = tryAdmit(admission, seeking: queue)
-                if full === queue { return false }
+                if full === queue, admission.generation == generation { return false }
                 if let full {
+                    if let error = line(up: admission, for: full) {
+                        waitingBatches -= 1
+                        refuse(admission, error)
+                        return true
+                    }
+                    if full === queue { return false }
                     full.emitters.append(seeker(for: admission))
                     noteRoom(full)
                 } else {
@@ -161,7 +180,7 @@ extension Dispatcher {
         intake.leave(submission)
         admission.isOver = true
         let ask = submission.settled.map { makeAsk(submission, recorded, $0) }
-        let duplicates = place(submission.events, recorded, admission.matches, generation: admission.generation, ask: ask)
+        let duplicates = place(submission.events, recorded, admission.matches, generation: admission.generation ?? 0, ask: ask)
         switch submission.recorded {
         case .nothing, .refusal: break
         case .count(let answer):

@@ -67,7 +67,7 @@ extension Dispatcher {
         if !commit.events.isEmpty {
             for event in commit.events { lineage.note(event) }
             let ask = queue.flatMap { makeResultAsk($0, commit.events, recorded) }
-            _ = place(commit.events, recorded, staged.matches, generation: staged.generation, ask: ask)
+            _ = place(commit.events, recorded, staged.matches, generation: staged.generation ?? 0, ask: ask)
             if let ask { open(ask, within: .seconds(86_400)) }
         }
         if !commit.delayed.isEmpty { delay(commit.delayed) }

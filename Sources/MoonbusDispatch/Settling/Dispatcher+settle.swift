@@ -195,8 +195,10 @@ extension Dispatcher {
     /// Finds out who is owed the events of a commit and reserves their room, or names a queue that has none.
     func reserve(_ staged: Staged, seeking: SubscriptionQueue? = nil) -> SubscriptionQueue? {
         guard !staged.commit.events.isEmpty else { return nil }
-        match(staged.commit.events, into: &staged.matches)
-        staged.generation = router.generation
+        if staged.generation != router.generation {
+            match(staged.commit.events, into: &staged.matches)
+            staged.generation = router.generation
+        }
         return reserve(staged.matches, seeking: seeking)
     }
 

@@ -6,7 +6,8 @@ final class Staged {
     let commit: Commit
     /// Who is owed the events of the commit, by event.
     var matches = ContiguousArray<Router.Match>()
-    var generation: UInt64 = 0
+    /// The router's generation that `matches` are from; nil: nothing was matched yet.
+    var generation: UInt64?
 
     init(_ commit: Commit) {
         self.commit = commit

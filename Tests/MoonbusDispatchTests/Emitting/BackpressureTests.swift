@@ -40,6 +40,48 @@ import Testing
         #expect(slow.ids == ["1", "2", "3", "4"])
     }
 
+    @Test func `a batch that waits goes to who is subscribed when it is let in`() async throws {
+        let test = try await TestBus()
+        let slow = try await test.plugin("slow", "a", policy: two) { _ in nil }
+        try await test.bus.emit([event("a", id: "1"), event("a", id: "2")])
+        let waiting = Task { try await test.bus.emit(event("a", id: "3")) }
+        try await until { await test.bus.statistics().waitingBatches == 1 }
+        let late = try await test.plugin("late", "a")
+        try await test.onOwner { slow.settle([Outcome(delivery: slow.running[0].id, .done(nil))]) }
+        _ = try await waiting.value
+        test.catchUp()
+        #expect(late.ids == ["3"])
+        #expect(slow.ids == ["1", "2", "3"])
+    }
+
+    @Test func `a batch that waits is let in when all of its events have room, and then those behind it`() async throws {
+        let test = try await TestBus()
+        let slow = try await test.plugin("slow", "a", policy: two) { _ in nil }
+        try await test.bus.emit([event("a", id: "1"), event("a", id: "2")])
+        let pair = Task { try await test.bus.emit([event("a", id: "3"), event("a", id: "4")]) }
+        try await until { await test.bus.statistics().waitingBatches == 1 }
+        let last = Task { try await test.bus.emit(event("a", id: "5")) }
+        try await until { await test.bus.statistics().waitingBatches == 2 }
+        try await test.onOwner { slow.settle([Outcome(delivery: slow.running[0].id, .done(nil))]) }
+        #expect(await test.bus.statistics().recorded == 2)
+        try await test.onOwner { slow.settle([Outcome(delivery: slow.running[0].id, .done(nil))]) }
+        #expect(try await pair.value.map(\.position) == [3, 4])
+        try await test.onOwner { slow.settle([Outcome(delivery: slow.running[0].id, .done(nil))]) }
+        #expect(try await last.value.position == 5)
+    }
+
+    @Test func `a batch that waited for one queue and could never fit into the next is refused`() async throws {
+        let test = try await TestBus()
+        let slow = try await test.plugin("slow", "a", policy: two) { _ in nil }
+        try await test.plugin("tiny", "b", policy: SubscriptionPolicy(queueLimit: 1)) { _ in nil }
+        try await test.bus.emit([event("a"), event("a")])
+        let waiting = Task { await refusal { try await test.bus.emit([event("a"), event("b"), event("b")]) } }
+        try await until { await test.bus.statistics().waitingBatches == 1 }
+        try await test.onOwner { slow.settle([Outcome(delivery: slow.running[0].id, .done(nil))]) }
+        #expect(await waiting.value?.code == .tooLarge)
+        #expect(await test.bus.statistics().waitingBatches == 0)
+    }
+
     @Test func `who waits too long gets a timeout, and nothing is recorded`() async throws {
         let test = try await TestBus()
         try await test.plugin("slow", "a", policy: two) { _ in nil }
