@@ -48,17 +48,19 @@ extension EventBus {
     ///
     /// - Parameters:
     ///   - events: 1 to 4,096 events, recorded all or none.
-    ///   - settled: gets the receipts with results when each subscription that matched has ended, or `settledWithin` is over. Not called when
-    ///     the batch was refused.
+    ///   - settled: gets the receipts with results when `settledBy` says so, or `settledWithin` is over. Not called when the batch was refused.
+    ///   - settledBy: how many results are waited for.
     ///   - settledWithin: the longest wait for results, from the moment of recording; nil: 30 s.
     ///   - recorded: called once the journal has recorded the batch, or refused it: before `settled`, on the owner thread or the calling one.
     package func submit(
-        _ events: [Event], settled: (@Sendable ([Receipt]) -> Void)? = nil, settledWithin: Duration? = nil,
+        _ events: [Event], settled: (@Sendable ([Receipt]) -> Void)? = nil, settledBy rule: AskRule = .everyResult,
+        settledWithin: Duration? = nil,
         recorded: @escaping @Sendable (Result<[Receipt], EmitError>) -> Void
     ) {
         var submission = Submission(events: events, waitsForRoom: false)
         submission.recorded = .receipts(recorded)
         submission.settled = settled
+        submission.settledBy = rule
         submission.settledWithin = settledWithin
         submit(submission)
     }

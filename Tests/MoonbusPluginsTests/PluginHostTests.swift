@@ -70,6 +70,17 @@ import Testing
         }
     }
 
+    @Test func `a request is answered by the first result, while slower handlers of its event still run`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load("slow", source: #"bus.subscribe("price", function() time.sleep("1h") return "late" end)"#)
+            try await rig.host.load("mute", source: #"bus.subscribe("price", function() end)"#)
+            try await rig.host.load(
+                "quick", source: #"bus.subscribe("price", function() time.sleep("50ms") return "first" end)"#)
+            try await rig.host.load("asks", source: #"bus.subscribe("ask", function() return bus.request("price") end)"#)
+            #expect(try await rig.answer("ask") == "first")
+        }
+    }
+
     @Test func `a sleeping handler keeps nobody waiting`() async throws {
         try await Rig.run(lanes: .threads(count: 1)) { rig in
             try await rig.host.load("sleeper", source: #"bus.subscribe("sleep", function() time.sleep("300ms") return "slept" end)"#)

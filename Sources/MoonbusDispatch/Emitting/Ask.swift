@@ -1,8 +1,17 @@
 internal import MoonbusEvents
 internal import MoonbusJournal
 
+/// When someone who waits for results has heard enough.
+package enum AskRule: Sendable {
+    /// When every subscription that matched has ended.
+    case everyResult
+    /// When a handler has returned something, or every one has ended without.
+    case firstResult
+}
+
 /// Someone who waits for the results of a batch. Confined to the owner thread.
 final class Ask {
+    private let rule: AskRule
     private var receipts: [Receipt]
     /// Results as they come, with the order of their subscriptions.
     private var results: [(index: Int, order: Int, result: HandlerResult)] = []
@@ -11,8 +20,9 @@ final class Ask {
     /// Ends the waiting; cancelled when all results are there.
     var timer: OwnerTimer?
 
-    init(receipts: [Receipt], answer: @escaping ([Receipt]) -> Void) {
+    init(receipts: [Receipt], rule: AskRule = .everyResult, answer: @escaping ([Receipt]) -> Void) {
         self.receipts = receipts
+        self.rule = rule
         self.answer = answer
     }
 
@@ -27,12 +37,16 @@ final class Ask {
 
     /// Takes the result of one subscription.
     ///
-    /// - Returns: true if it was the last one, and the answer was given.
+    /// - Returns: true if it was the last one that was waited for, and the answer was given.
     func resolve(_ index: Int, order: Int, _ result: HandlerResult) -> Bool {
         guard answer != nil else { return false }
         results.append((index, order, result))
         receipts[index].pending -= 1
         remaining -= 1
+        if rule == .firstResult, result.status == .done, result.result != nil {
+            finish()
+            return true
+        }
         return finishIfComplete()
     }
 

@@ -205,12 +205,12 @@ extension Dispatcher {
     // MARK: Results
 
     private func makeAsk(_ submission: Submission, _ recorded: [Recorded], _ settled: @escaping @Sendable ([Receipt]) -> Void) -> Ask {
-        Ask(receipts: receipts(submission.events, recorded), answer: settled)
+        Ask(receipts: receipts(submission.events, recorded), rule: submission.settledBy, answer: settled)
     }
 
     /// Starts waiting for the results of an ask.
     func open(_ ask: Ask, within limit: Duration) {
-        if ask.finishIfComplete() { return }
+        if ask.isOver || ask.finishIfComplete() { return }
         let id = ObjectIdentifier(ask)
         asks[id] = ask
         ask.timer = owner.timer(after: limit) { [unowned self] in

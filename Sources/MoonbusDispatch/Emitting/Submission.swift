@@ -21,6 +21,8 @@ struct Submission: Sendable {
     var recorded = Answer.nothing
     /// Gets the receipts with results.
     var settled: (@Sendable ([Receipt]) -> Void)?
+    /// How many of them.
+    var settledBy = AskRule.everyResult
     /// The longest wait for results.
     var settledWithin: Duration?
     /// Bytes that the intake counts for the batch; 0: the bus's own events, which it doesn't count.

@@ -130,7 +130,7 @@ extension PluginHost {
         let timeout = arguments["timeout_us"]?.integer.map { Duration.microseconds(max(0, $0)) } ?? Self.timeoutDefault
         bus.submit(
             [event], settled: { receipts in self.answerLater(call, Self.reply(receipts, to: event, within: timeout)) },
-            settledWithin: timeout,
+            settledBy: .firstResult, settledWithin: timeout,
             recorded: { result in
                 if case .failure(let error) = result { self.answerLater(call, .failure(CallError(message: error.description))) }
             })
