@@ -30,7 +30,7 @@ final class Plugin {
     /// Restarts in a row that failed: the next one waits longer.
     var failedRestartCount = 0
     var logBudget = LogBudget()
-    /// Manifests are kept by their text: TOMLKit never frees a parsed document, so the same text is parsed once.
+    /// Manifests are kept by their text: TOMLKit doesn't free all that it makes of one, so the same text is parsed once.
     var manifest: (text: String, manifest: Manifest)?
 
     init(name: String) { self.name = name }

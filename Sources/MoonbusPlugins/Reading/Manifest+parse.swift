@@ -14,7 +14,11 @@ extension Manifest {
     ///   - file: the manifest's path, for errors.
     /// - Throws: ``PluginError`` `.badManifest` with line, column, excerpt and, where a name is misspelt, the nearest one.
     package static func parse(_ text: String, plugin: String, file: String) throws(PluginError) -> Manifest {
-        try ManifestReader(text: text, plugin: plugin, file: file).manifest()
+        let reader = try ManifestReader(text: text, plugin: plugin, file: file)
+        // TOMLKit 0.6 frees no document that it has parsed, but it empties a table: what stays behind is an empty table, and copies of the
+        // keys and strings that were read. Goes when TOMLKit frees what it makes.
+        defer { reader.root.clear() }
+        return try reader.manifest()
     }
 }
 
