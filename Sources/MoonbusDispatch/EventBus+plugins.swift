@@ -20,7 +20,8 @@ extension EventBus {
         dispatcher.remove(plugin: plugin)
     }
 
-    /// Stops serving a plugin but keeps what it is owed: its subscriptions go on collecting events up to their limits.
+    /// Stops serving a plugin but keeps what it is owed: events that come meanwhile stay in the journal, and no emitter is refused or waits
+    /// because of it. ``replace(plugin:specs:endpoint:)`` reads them.
     package func suspend(plugin: String) {
         assert(owner.isCurrent)
         dispatcher.suspend(plugin: plugin)

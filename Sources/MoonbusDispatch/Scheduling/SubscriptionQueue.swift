@@ -37,6 +37,10 @@ final class SubscriptionQueue: @unchecked Sendable {
     var route: Router.Route?
     /// What the journal held when it was made: later events reach it by themselves.
     var joined: UInt64 = 0
+    /// What the journal held when its plugin was suspended: later events are not in memory. Nil while they reach it by themselves.
+    var leftOff: UInt64?
+    /// What waited before its plugin was suspended, while what came since is read.
+    var early = Deque<UInt32>()
     /// Emitters that wait for room here, in order.
     var emitters = Deque<RoomSeeker>() { didSet { flow.pointee.hasEmitters = !emitters.isEmpty } }
     /// Ends the oldest flight at its wall-clock limit.

@@ -88,7 +88,7 @@ extension Dispatcher {
     func trim(_ done: @escaping @Sendable () -> Void) {
         recordedSinceTrim = 0
         let owing = queues.compactMap { queue -> SubscriptionNumber? in
-            guard let queue, queue.count > 0 || queue.phase != .serving else { return nil }
+            guard let queue, queue.count > 0 || queue.phase != .serving || queue.leftOff != nil else { return nil }
             return queue.number
         }
         journal.trim(through: lastPosition, owing: owing) { _ in self.onOwner(done) }

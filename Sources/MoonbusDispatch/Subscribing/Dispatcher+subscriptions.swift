@@ -38,13 +38,6 @@ extension Dispatcher {
         for queue in byPlugin[plugin] ?? [] { retire(queue, inJournal: true) }
     }
 
-    func suspend(plugin: String) {
-        for queue in byPlugin[plugin] ?? [] {
-            cancelRuns(of: queue, reason: "the plugin is suspended")
-            serve(queue, by: nil)
-        }
-    }
-
     private func check(plugin: String, _ specs: [SubscriptionSpec]) throws(SubscribeError) {
         var seen = Set<String>()
         for spec in specs {
@@ -85,7 +78,10 @@ extension Dispatcher {
         cancelRuns(of: queue, reason: "the plugin was reloaded")
         queue.spec = spec
         route(queue)
+        // Before what came while it was suspended is read, nothing goes out.
+        if queue.leftOff != nil { queue.phase = .catchingUp }
         serve(queue, by: entry)
+        comeBack(queue)
         if hadDebounce, spec.policy.debounce == nil { releaseDebounced(queue) }
         if queue.phase == .serving, queue.clockwork?.isRunning == false { startClockwork(queue, stored: queue.clockwork?.due) }
         armBatch(queue)
@@ -98,7 +94,7 @@ extension Dispatcher {
     }
 
     /// Moves a queue to another endpoint, or to none.
-    private func serve(_ queue: SubscriptionQueue, by entry: EndpointEntry?) {
+    func serve(_ queue: SubscriptionQueue, by entry: EndpointEntry?) {
         if let old = queue.endpoint {
             if old === entry { return ready(queue) }
             if queue.flow.pointee.isReady { old.ready.removeAll { $0 == queue.index } }
@@ -125,6 +121,7 @@ extension Dispatcher {
         queue.phase = .retired
         queue.flow.pointee.keys = KeyTable()
         queue.waiting.removeAll()
+        queue.early.removeAll()
         queue.urgent.removeAll()
         queue.debouncing = Debouncing()
         if let timer = queue.batchTimer { owner.cancel(timer) }
@@ -204,7 +201,7 @@ extension Dispatcher {
     private static let pageCount = 512
 
     /// Reads what a subscription was owed before this bus knew it: events up to where it joined, page by page.
-    private func catchUp(
+    func catchUp(
         _ queue: SubscriptionQueue, after position: UInt64, _ progress: inout Progress, found: [RecordedEvent], schedule: Timestamp?
     ) {
         guard case .events(let pattern, let filter) = queue.spec.trigger, position < queue.joined else {
@@ -219,6 +216,7 @@ extension Dispatcher {
                 var progress = known
                 guard case .success(.events(let page)) = result, let last = page.last else {
                     if case .failure(let error) = result {
+                        if error.code == .unavailable { return self.catchUpLater(queue, after: position, progress, found, schedule) }
                         self.logger.error(
                             "'\(queue.name)' starts without the events after position \(position), which the journal could not read: \(error)"
                         )
@@ -234,10 +232,22 @@ extension Dispatcher {
         }
     }
 
+    /// Goes on once the journal can be read again: without what it has not read, a subscription would end what it never saw.
+    private func catchUpLater(
+        _ queue: SubscriptionQueue, after position: UInt64, _ progress: Progress, _ found: [RecordedEvent], _ schedule: Timestamp?
+    ) {
+        _ = owner.timer(after: .seconds(1)) { [unowned self] in
+            guard queue.phase == .catchingUp else { return }
+            var progress = progress
+            catchUp(queue, after: position, &progress, found: found, schedule: schedule)
+        }
+    }
+
     /// Puts what was found in front of what came since, and starts to serve.
     private func caughtUp(_ queue: SubscriptionQueue, _ progress: Progress, _ found: [RecordedEvent], _ schedule: Timestamp?) {
         let since = queue.waiting
-        queue.waiting.removeAll()
+        queue.waiting = queue.early
+        queue.early.removeAll()
         queue.phase = .serving
         queue.last = progress.floor
         for recorded in found {
@@ -259,13 +269,17 @@ extension Dispatcher {
         }
         startClockwork(queue, stored: schedule)
         ready(queue)
+        leaveIfSuspended(queue)
     }
 
     private func takeUp(_ slot: UInt32, _ queue: SubscriptionQueue) {
         owed[slot].pointee.queue = queue.index
-        owed[slot].pointee.after = queue.last
         owed[slot].pointee.stage = .queued
-        queue.last = owed[slot].pointee.position
+        // One that a debounce policy lets go meanwhile is older than what was read, and has its place in the order already.
+        if owed[slot].pointee.position > queue.last {
+            owed[slot].pointee.after = queue.last
+            queue.last = owed[slot].pointee.position
+        }
         if queue.flow.pointee.isPlain { queue.waiting.append(slot) } else { enqueueByPolicy(slot, queue) }
     }
 }

@@ -68,7 +68,7 @@ extension PluginHost {
     /// - Throws: as ``reload(_:)``.
     public func enable(_ name: String) async throws(PluginError) { try await reload(name) }
 
-    /// Switches a plugin off. What it is running it may finish; its queues wait, within their bounds, for ``enable(_:)``.
+    /// Switches a plugin off. What it is running it may finish; what comes for it meanwhile stays owed, in the journal, until ``enable(_:)``.
     ///
     /// - Throws: ``PluginError`` `.notFound`.
     public func disable(_ name: String) async throws(PluginError) {

@@ -55,7 +55,7 @@ extension PluginHost {
         for waiting in waiting { waiting(.failure(PluginError(.notFound, plugin: name, message: "the plugin was unloaded"))) }
     }
 
-    /// Switches a plugin off; its queues wait for `enable`.
+    /// Switches a plugin off; what it is owed waits in the journal for `enable`.
     func disable(_ plugin: Plugin) {
         plugin.standing = .disabled
         stopServing(plugin)

@@ -1,0 +1,43 @@
+internal import DequeModule
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// Plugins that are switched off or quarantined: what comes for them meanwhile stays in the journal.
+///
+/// A suspended subscription keeps what it has in memory and takes no more: it is out of the router, so it is never full and no emitter
+/// waits for it. The journal keeps what it is owed, because ``trim(_:)`` names it. When its plugin is back, the events from where it left
+/// off are read like those of a subscription that a restart found behind.
+///
+/// One that still asks the journal where it is (claiming, catching up) goes on collecting until it knows, and leaves then.
+extension Dispatcher {
+    func suspend(plugin: String) {
+        for queue in byPlugin[plugin] ?? [] {
+            cancelRuns(of: queue, reason: "the plugin is suspended")
+            serve(queue, by: nil)
+            leaveIfSuspended(queue)
+        }
+    }
+
+    /// Takes a subscription that nobody serves out of the router.
+    func leaveIfSuspended(_ queue: SubscriptionQueue) {
+        guard queue.endpoint == nil, queue.phase == .serving, let route = queue.route else { return }
+        router.remove(route)
+        queue.route = nil
+        queue.leftOff = lastPosition
+        // Whoever waited for room here is not kept by it any more: tried again, it is matched again.
+        let waiting = queue.emitters
+        queue.emitters.removeAll()
+        for seeker in waiting { _ = seeker.attempt(queue) }
+    }
+
+    /// Reads what was recorded for a subscription while its plugin was suspended. It is in the router again already.
+    func comeBack(_ queue: SubscriptionQueue) {
+        guard let leftOff = queue.leftOff else { return }
+        queue.leftOff = nil
+        queue.joined = lastPosition
+        queue.early = queue.waiting
+        queue.waiting.removeAll()
+        var progress = Progress(floor: queue.last)
+        catchUp(queue, after: leftOff, &progress, found: [], schedule: nil)
+    }
+}
