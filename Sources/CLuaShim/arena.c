@@ -1,10 +1,14 @@
-/* The arena: one reserved stretch of address space a context, bump allocation and size classes, a byte cap.
+/* The arena: one mapping a context, with bump allocation, size classes and a byte cap.
  *
- *   [base ……… bump ……………… end)      below bump: blocks in use, or in the free list of their size class
+ *   base                     bump                end
+ *    [ never used ………… ◄── )[ handed out ……… )[ head: the context | slot 0 ──► … | slot 15 … ]
+ *
+ * Blocks are handed out downwards, and stacks (stack_slots.c) grow upwards behind the head: a small context touches a few
+ * neighbouring pages, under one page of the kernel's page table. One mapping, because a process may have 65,530.
  *
  * Always true: `used` is the sum of the rounded sizes of live blocks and never passes `cap`; a free block's first word
  * links its class's list. There is no metadata beside the blocks (Lua says the old size), so that a context that was
- * killed in the middle of anything can be dropped with one munmap. Nothing here calls libc but memcpy and madvise.
+ * killed in the middle of anything can be dropped with one munmap. Nothing here calls libc but memcpy, madvise and mmap.
  *
  * Under AddressSanitizer each block comes from malloc instead, so that overruns are seen; the blocks form a list for
  * the same reason. malloc has a lock: these builds leave the kill zone around it.
@@ -14,13 +18,28 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
 enum {
     SMALL_MAX = 1024,          /* classes of 16 bytes up to here, eight a power of two above */
     SMALL_CLASSES = SMALL_MAX / 16,
     RETURN_MIN = 64 * 1024,    /* free blocks from this size on go back to the kernel when the arena is stretched */
     REALM_FACTOR = 4,          /* address space per byte of cap: classes do not share free blocks */
     PAGE = 4096,
+    UNIT = 16,                 /* bytes that free_lists count in: all blocks have multiples of it */
+    TABLE_SPAN = 2 << 20,      /* bytes of address space under one page of the page table */
+    SPLIT_MAX = 64 * 1024,     /* bytes: up to here an arena rather splits free blocks than touches new pages */
+    TOUCHED_FIRST = 3 * PAGE,  /* bytes of blocks that every context comes to use: got at once, without a fault for each page */
 };
+
+static const size_t slots_size = (size_t)MOONBUS_NEAR_SLOT_COUNT * MOONBUS_SLOT_SIZE;
+
+/* From the head's start to slot 0. */
+static inline size_t head_room(size_t head_size) {
+    return (head_size + UNIT - 1) & ~(size_t)(UNIT - 1);
+}
 
 /* The class of a size, and the size that its blocks have. */
 static inline unsigned size_class(size_t size, size_t *rounded) {
@@ -97,16 +116,32 @@ static void *resize(moonbus_arena *arena, void *block, size_t old_size, size_t n
     return copy;
 }
 
-static bool reserve(moonbus_arena *arena) {
-    (void)arena;
-    return true;
+/* The head comes from malloc, too: the leak checker looks for pointers there. Only stacks have a mapping. */
+static moonbus_arena *map(size_t head_size, size_t cap, char **stacks) {
+    (void)cap;
+    moonbus_arena *arena = calloc(1, head_size);
+    if (arena == NULL) return NULL;
+    arena->mapped_size = slots_size;
+    arena->base = mmap(NULL, slots_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (arena->base == MAP_FAILED) {
+        free(arena);
+        return NULL;
+    }
+    *stacks = arena->base;
+    return arena;
 }
 
-static void release(moonbus_arena *arena) {
+static void unmap(moonbus_arena *arena) {
     for (block_header *header = arena->blocks, *next; header != NULL; header = next) {
         next = header->next;
         free(header);
     }
+    munmap(arena->base, arena->mapped_size);
+    free(arena);
+}
+
+static inline bool is_in_slot(const moonbus_arena *arena, const void *block) {
+    return moonbus_stack_slots_hold(&arena->slots, block);
 }
 
 size_t moonbus_arena_touched(const moonbus_arena *arena) {
@@ -115,16 +150,40 @@ size_t moonbus_arena_touched(const moonbus_arena *arena) {
 
 #else
 
+/* The first free block of a class, taken off its list; NULL when there is none. */
+static inline void *take_free(moonbus_arena *arena, unsigned class) {
+    size_t distance = arena->free_lists[class];
+    if (distance == 0) return NULL;
+    void *block = arena->end - distance * UNIT;
+    uint32_t next = *(uint32_t *)block;
+    arena->free_lists[class] = next;
+    if (next == 0 && class <= SMALL_CLASSES) arena->free_small &= ~((uint64_t)1 << (class - 1));
+    return block;
+}
+
+static inline void put_free(moonbus_arena *arena, unsigned class, void *block) {
+    *(uint32_t *)block = arena->free_lists[class];
+    arena->free_lists[class] = (uint32_t)((size_t)(arena->end - (char *)block) / UNIT);
+    if (class <= SMALL_CLASSES) arena->free_small |= (uint64_t)1 << (class - 1);
+}
+
+/* A part of a larger small block; NULL when there is none. What compiling leaves behind becomes the plugin's first objects. */
+static void *take_split(moonbus_arena *arena, unsigned class) {
+    if (class >= SMALL_CLASSES || (size_t)(arena->end - arena->bump) > SPLIT_MAX) return NULL;
+    uint64_t larger = arena->free_small >> class;
+    if (larger == 0) return NULL;
+    unsigned rest = (unsigned)__builtin_ctzll(larger) + 1;
+    char *block = take_free(arena, class + rest);
+    put_free(arena, rest, block + (size_t)class * UNIT);
+    return block;
+}
+
 /* When the address space is spent: the tail of a larger free block is given up for the life of this block. */
 static void *take_larger(moonbus_arena *arena, unsigned class) {
-    for (unsigned larger = class + 1; larger < MOONBUS_ARENA_CLASSES && larger <= class + 24; larger++) {
-        void *block = arena->free_lists[larger];
-        if (block != NULL) {
-            arena->free_lists[larger] = *(void **)block;
-            return block;
-        }
-    }
-    return NULL;
+    void *block = NULL;
+    for (unsigned larger = class + 1; block == NULL && larger < MOONBUS_ARENA_CLASSES && larger <= class + 24; larger++)
+        block = take_free(arena, larger);
+    return block;
 }
 
 static inline void *take(moonbus_arena *arena, size_t size) {
@@ -132,14 +191,10 @@ static inline void *take(moonbus_arena *arena, size_t size) {
     size_t rounded;
     unsigned class = size_class(size, &rounded);
     if (MOONBUS_UNLIKELY(arena->used + rounded > arena->cap)) return refuse(arena);
-    void *block = arena->free_lists[class];
-    if (MOONBUS_LIKELY(block != NULL)) {
-        arena->free_lists[class] = *(void **)block;
-    } else if (MOONBUS_LIKELY((size_t)(arena->end - arena->bump) >= rounded)) {
-        block = arena->bump;
-        arena->bump += rounded;
-    } else if ((block = take_larger(arena, class)) == NULL) {
-        return refuse(arena);
+    void *block = take_free(arena, class);
+    if (MOONBUS_UNLIKELY(block == NULL) && (block = take_split(arena, class)) == NULL) {
+        if (MOONBUS_LIKELY((size_t)(arena->bump - arena->base) >= rounded)) block = arena->bump -= rounded;
+        else if ((block = take_larger(arena, class)) == NULL) return refuse(arena);
     }
     arena->used += rounded;
     if (arena->used > arena->peak) arena->peak = arena->used;
@@ -156,9 +211,8 @@ static void return_pages(char *block, size_t size) {
 static inline void give(moonbus_arena *arena, void *block, size_t size) {
     size_t rounded;
     unsigned class = size_class(size, &rounded);
-    if (MOONBUS_UNLIKELY(rounded >= RETURN_MIN) && (size_t)(arena->bump - arena->base) > arena->cap) return_pages(block, rounded);
-    *(void **)block = arena->free_lists[class];
-    arena->free_lists[class] = block;
+    if (MOONBUS_UNLIKELY(rounded >= RETURN_MIN) && (size_t)(arena->end - arena->bump) > arena->cap) return_pages(block, rounded);
+    put_free(arena, class, block);
     arena->used -= rounded;
 }
 
@@ -177,37 +231,49 @@ static void *resize(moonbus_arena *arena, void *block, size_t old_size, size_t n
     return copy;
 }
 
-static bool reserve(moonbus_arena *arena) {
-    size_t size = arena->cap * REALM_FACTOR + (1 << 20);
-    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED) return false;
-    arena->base = arena->bump = base;
-    arena->end = arena->base + size;
-    return true;
+/* The head begins in the middle of what one page of the page table covers. */
+static moonbus_arena *map(size_t head_size, size_t cap, char **stacks) {
+    size_t realm = cap * REALM_FACTOR + TABLE_SPAN / 2, size = realm + head_room(head_size) + slots_size + TABLE_SPAN;
+    size = (size + TABLE_SPAN - 1) & ~(size_t)(TABLE_SPAN - 1);
+    char *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) return NULL;
+    char *head = (char *)(((uintptr_t)base + realm - TABLE_SPAN / 2 + TABLE_SPAN - 1) & ~(uintptr_t)(TABLE_SPAN - 1)) + TABLE_SPAN / 2;
+    madvise(head - TOUCHED_FIRST, TOUCHED_FIRST + PAGE, MADV_POPULATE_WRITE); /* refused by older kernels: then page by page */
+    moonbus_arena *arena = (moonbus_arena *)head;
+    arena->base = base;
+    arena->bump = arena->end = head;
+    arena->mapped_size = size;
+    *stacks = head + head_room(head_size);
+    return arena;
 }
 
-static void release(moonbus_arena *arena) {
-    if (arena->base != NULL) munmap(arena->base, (size_t)(arena->end - arena->base));
+static void unmap(moonbus_arena *arena) {
+    munmap(arena->base, arena->mapped_size);
+}
+
+/* What is not among the blocks is a stack. */
+static inline bool is_in_slot(const moonbus_arena *arena, const void *block) {
+    return (const char *)block >= arena->end || (const char *)block < arena->base;
 }
 
 size_t moonbus_arena_touched(const moonbus_arena *arena) {
-    return (size_t)(arena->bump - arena->base);
+    return (size_t)(arena->end - arena->bump);
 }
 
 #endif
 
-bool moonbus_arena_open(moonbus_arena *arena, size_t cap) {
-    *arena = (moonbus_arena){.cap = cap};
-    if (!reserve(arena)) return false;
-    arena->slots = moonbus_stack_slots_open();
-    if (arena->slots != NULL) arena->slots_base = moonbus_stack_slots_base(arena->slots);
-    return true;
+moonbus_arena *moonbus_arena_open(size_t head_size, size_t cap) {
+    char *stacks;
+    moonbus_arena *arena = map(head_size, cap, &stacks);
+    if (arena == NULL) return NULL;
+    arena->cap = cap;
+    if (moonbus_stack_move.is_usable) moonbus_stack_slots_open(&arena->slots, stacks);
+    return arena;
 }
 
 void moonbus_arena_close(moonbus_arena *arena) {
-    release(arena);
-    if (arena->slots != NULL) moonbus_stack_slots_close(arena->slots);
-    *arena = (moonbus_arena){0};
+    moonbus_stack_slots_close(&arena->slots);
+    unmap(arena);
 }
 
 static bool is_test_failure(moonbus_arena *arena) {
@@ -234,7 +300,7 @@ static bool recharge(moonbus_arena *arena, size_t old_size, size_t new_size) {
 /* The first stack of the thread that was allocated last; NULL over the cap. */
 static void *allocate_first_stack(moonbus_arena *arena, size_t size) {
     if (!recharge(arena, 0, size)) return refuse(arena);
-    void *block = moonbus_stack_slots_take(arena->slots, arena->new_thread, size);
+    void *block = moonbus_stack_slots_take(&arena->slots, arena->new_thread, size, arena->run);
     if (block == NULL) { /* no slot left: an ordinary block */
         recharge(arena, size, 0);
         block = take(arena, size);
@@ -255,7 +321,7 @@ __attribute__((no_sanitize("address"))) static lua_State *moving_thread(const ui
 /* A new block, which may be a Lua stack: those get slots, see stack_slots.c. `tag`: the kind of object, as Lua says it. */
 static void *allocate_new(moonbus_arena *arena, size_t tag, size_t size, const uintptr_t *frame) {
     if (MOONBUS_UNLIKELY(is_test_failure(arena))) return refuse(arena);
-    if (MOONBUS_UNLIKELY(arena->slots == NULL)) return take(arena, size);
+    if (MOONBUS_UNLIKELY(!arena->pins_stacks)) return take(arena, size);
     if (MOONBUS_UNLIKELY(tag == LUA_TTHREAD)) {
         char *block = take(arena, size);
         if (block != NULL) arena->new_thread = (lua_State *)(block + LUA_EXTRASPACE);
@@ -265,26 +331,22 @@ static void *allocate_new(moonbus_arena *arena, size_t tag, size_t size, const u
     if (MOONBUS_UNLIKELY(arena->new_thread != NULL) && size == MOONBUS_INITIAL_STACK_SIZE) return allocate_first_stack(arena, size);
     if (MOONBUS_LIKELY(!is_stack_move(frame))) return take(arena, size);
     size_t old_size;
-    void *block = moonbus_stack_slots_moving(arena->slots, moving_thread(frame), &old_size);
+    void *block = moonbus_stack_slots_moving(&arena->slots, moving_thread(frame), &old_size);
     if (block == NULL) return take(arena, size);
     if (!recharge(arena, old_size, size)) return refuse(arena);
-    moonbus_stack_slots_resize(arena->slots, block, size, true);
+    moonbus_stack_slots_resize(&arena->slots, block, size, true);
     return block;
 }
 
 /* A block of a slot gets another size, or is given up. */
 static void *reallocate_stack(moonbus_arena *arena, void *block, size_t old_size, size_t new_size) {
     if (new_size == 0) {
-        recharge(arena, moonbus_stack_slots_free(arena->slots, block), 0);
+        recharge(arena, moonbus_stack_slots_free(&arena->slots, block), 0);
         return NULL;
     }
     if (!recharge(arena, old_size, new_size)) return refuse(arena);
-    moonbus_stack_slots_resize(arena->slots, block, new_size, false);
+    moonbus_stack_slots_resize(&arena->slots, block, new_size, false);
     return block;
-}
-
-static inline bool is_in_slot(const moonbus_arena *arena, const void *block) {
-    return arena->slots_base != NULL && (size_t)((const char *)block - arena->slots_base) < (size_t)MOONBUS_SLOT_COUNT * MOONBUS_SLOT_SIZE;
 }
 
 __attribute__((no_sanitize("address"))) static void record(moonbus_arena *arena, const uintptr_t *frame) {

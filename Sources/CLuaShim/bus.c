@@ -180,7 +180,7 @@ static int bus_reject(lua_State *L) {
     const char *reason = luaL_checklstring(L, 1, &size);
     check_delivery(L, "bus.reject");
     moonbus_context *context = moonbus_context_of(L);
-    context->fault.message_size = moonbus_text_copy(context->fault.message, sizeof context->fault.message, reason, size);
+    context->lane->fault.message_size = moonbus_text_copy(context->lane->fault.message, sizeof context->lane->fault.message, reason, size);
     context->lane->run.unwinding = MOONBUS_UNWIND_REJECTED;
     return luaL_error(L, "rejected");
 }
@@ -202,11 +202,5 @@ static int time_now(lua_State *L) {
     return 1;
 }
 
-void moonbus_open_bus(lua_State *L) {
-    static const luaL_Reg bus[] = {{"emit", bus_emit}, {"reject", bus_reject}, {"retry", bus_retry}, {NULL, NULL}};
-    static const luaL_Reg time[] = {{"now", time_now}, {NULL, NULL}};
-    luaL_newlib(L, bus);
-    lua_setglobal(L, "bus");
-    luaL_newlib(L, time);
-    lua_setglobal(L, "time");
-}
+const luaL_Reg moonbus_bus_functions[] = {{"emit", bus_emit}, {"reject", bus_reject}, {"retry", bus_retry}, {NULL, NULL}};
+const luaL_Reg moonbus_time_functions[] = {{"now", time_now}, {NULL, NULL}};

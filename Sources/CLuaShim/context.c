@@ -1,4 +1,5 @@
 /* Contexts: one lua_State each, made, furnished by the host, sealed, dropped. */
+#include "key_cache.h"
 #include "tasks.h"
 
 #include <stdio.h>
@@ -30,14 +31,9 @@ static moonbus_context_options with_defaults(const moonbus_context_options *give
 }
 
 static int open_libraries(lua_State *L) {
-    moonbus_open_sandbox(L);
-    moonbus_open_strings(L);
-    moonbus_open_tables(L);
-    moonbus_open_math(L);
-    moonbus_open_coroutines(L);
+    moonbus_open_library(L);
     moonbus_open_json(L);
     moonbus_open_event(L);
-    moonbus_open_bus(L);
     return 0;
 }
 
@@ -53,47 +49,54 @@ static bool open_state(moonbus_context *context) {
     if (context->L == NULL) return false;
     lua_atpanic(context->L, panic);
     *(moonbus_context **)lua_getextraspace(context->L) = context;
+    lua_gc(context->L, LUA_GCSTOP);
     lua_pushcfunction(context->L, open_libraries);
     if (lua_pcall(context->L, 0, 0, 0) != LUA_OK) return false;
     /* Handlers make little garbage a run from a small heap: with the default pause the collector would walk the whole
      * heap every few dozen events. A cycle starts at four times the live size and goes in steps of 64 KiB. Not the
      * generational mode: it is no faster here (measured), and 5.4.4 has open bugs in it. */
     lua_gc(context->L, LUA_GCINC, 400, 400, 16);
+    lua_gc(context->L, LUA_GCRESTART);
+    lua_gc(context->L, LUA_GCCOLLECT); /* 2 µs; else the first cycle would begin while the plugin compiles */
+    context->arena.pins_stacks = context->arena.slots.base != NULL; /* from here on: the state's own stack runs no script */
     return true;
 }
 
-moonbus_context *moonbus_context_create(moonbus_lane *lane, const moonbus_context_options *options, char *error, size_t error_size) {
-    moonbus_context *context = calloc(1, sizeof *context);
+moonbus_context *moonbus_context_create(moonbus_lane *lane, const moonbus_context_options *given, char *error, size_t error_size) {
+    moonbus_context_options options = with_defaults(given);
+    moonbus_context *context = (moonbus_context *)moonbus_arena_open(sizeof *context, options.memory_bytes);
     if (context == NULL) {
-        snprintf(error, error_size, "no memory for a context");
+        snprintf(error, error_size, "no address space for a context of %zu bytes", options.memory_bytes);
         return NULL;
     }
     context->lane = lane;
-    context->options = with_defaults(options);
-    if (!moonbus_arena_open(&context->arena, context->options.memory_bytes)) {
-        snprintf(error, error_size, "no address space for a context of %zu bytes", context->options.memory_bytes);
-        free(context);
-        return NULL;
-    }
+    context->options = options;
+    context->host_entries = options.functions != NULL ? options.functions->entries : NULL;
+    moonbus_key_cache_open(context);
     context->arena.run = &lane->run;
     context->arena.fail_after = next_context_fails_after;
     next_context_fails_after = 0;
     if (!open_state(context)) {
-        snprintf(error, error_size, "not enough memory for a context: its cap is %zu bytes", context->options.memory_bytes);
+        snprintf(error, error_size, "not enough memory for a context: its cap is %zu bytes", options.memory_bytes);
         moonbus_arena_close(&context->arena);
-        free(context);
         return NULL;
     }
     return context;
 }
 
+/* Up to those that contexts share. */
+static void free_entries(moonbus_context *context) {
+    const moonbus_host_entry *shared = context->options.functions != NULL ? context->options.functions->entries : NULL;
+    for (const moonbus_host_entry *entry = context->host_entries, *next; entry != shared; entry = next) {
+        next = entry->next;
+        free((void *)entry);
+    }
+}
+
 /* No lua_close: it would visit every object, and there are no finalizers. A killed context has no valid state anyway. */
 void moonbus_context_destroy(moonbus_context *context) {
     moonbus_tasks_free(context);
-    for (moonbus_host_entry *entry = context->host_entries, *next; entry != NULL; entry = next) {
-        next = entry->next;
-        free(entry);
-    }
+    free_entries(context);
     for (moonbus_module *module = context->modules, *next; module != NULL; module = next) {
         next = module->next;
         free(module);
@@ -101,14 +104,12 @@ void moonbus_context_destroy(moonbus_context *context) {
     free(context->emit_patterns);
     free(context->error);
     moonbus_arena_close(&context->arena);
-    free(context);
 }
 
 /* ---- furnishing --------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *table, *name;
-    moonbus_host_entry *entry;
     const char *json;
     size_t json_size;
 } furnishing;
@@ -120,15 +121,6 @@ static void push_table(lua_State *L, const char *name) {
         luaL_getsubtable(L, -1, name);
         lua_remove(L, -2);
     }
-}
-
-static int set_function(lua_State *L) {
-    const furnishing *what = lua_touserdata(L, 1);
-    push_table(L, what->table);
-    lua_pushlightuserdata(L, what->entry);
-    lua_pushcclosure(L, moonbus_host_call_function, 1);
-    lua_setfield(L, -2, what->name);
-    return 0;
 }
 
 static int set_value(lua_State *L) {
@@ -149,16 +141,37 @@ static int protected_call(moonbus_context *context, lua_CFunction function, void
     return status;
 }
 
-int moonbus_context_register(moonbus_context *context, const char *table, const char *name, const char *signature, uint32_t function) {
+/* A new entry in front of `others`; NULL when out of memory, or of room. */
+static const moonbus_host_entry *add_entry(const moonbus_host_entry *others, const char *table, const char *name, const char *signature,
+                                           uint32_t function) {
     moonbus_host_entry *entry = calloc(1, sizeof *entry);
-    if (entry == NULL) return LUA_ERRMEM;
+    if (entry == NULL) return NULL;
     entry->function = function;
     snprintf(entry->signature, sizeof entry->signature, "%s", signature);
     snprintf(entry->name, sizeof entry->name, "%s%s%s", table, *table != 0 ? "." : "", name);
-    entry->next = context->host_entries;
+    entry->next = (moonbus_host_entry *)others;
+    if (moonbus_library_place(entry, others)) return entry;
+    free(entry);
+    return NULL;
+}
+
+int moonbus_context_register(moonbus_context *context, const char *table, const char *name, const char *signature, uint32_t function) {
+    const moonbus_host_entry *entry = add_entry(context->host_entries, table, name, signature, function);
+    if (entry == NULL) return LUA_ERRMEM;
     context->host_entries = entry;
-    furnishing what = {.table = table, .name = name, .entry = entry};
-    return protected_call(context, set_function, &what);
+    return LUA_OK;
+}
+
+moonbus_functions *moonbus_functions_create(void) {
+    moonbus_library_prepare();
+    return calloc(1, sizeof(moonbus_functions));
+}
+
+int moonbus_functions_add(moonbus_functions *functions, const char *table, const char *name, const char *signature, uint32_t function) {
+    const moonbus_host_entry *entry = add_entry(functions->entries, table, name, signature, function);
+    if (entry == NULL) return LUA_ERRMEM;
+    functions->entries = entry;
+    return LUA_OK;
 }
 
 int moonbus_context_set(moonbus_context *context, const char *table, const char *name, const char *json, size_t size) {
@@ -189,37 +202,9 @@ int moonbus_context_add_module(moonbus_context *context, const char *name, const
     return protected_call(context, set_require, NULL);
 }
 
-/* The tables that the host and the shim furnish, by name. Libraries of Lua's own stay as they are: tampering with them
- * harms nobody but the plugin that does it. */
+/* Libraries of Lua's own stay as they are: tampering with them harms nobody but the plugin that does it. */
 static int seal(lua_State *L) {
-    static const char *const own[] = {"bus", "json", "time"};
-    moonbus_context *context = moonbus_context_of(L);
-    lua_newtable(L); /* names done */
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        lua_pushboolean(L, 1);
-        lua_setfield(L, -2, own[i]);
-    }
-    for (const moonbus_host_entry *entry = context->host_entries; entry != NULL; entry = entry->next) {
-        const char *dot = strchr(entry->name, '.');
-        if (dot == NULL) continue;
-        lua_pushlstring(L, entry->name, (size_t)(dot - entry->name));
-        lua_pushboolean(L, 1);
-        lua_rawset(L, -3);
-    }
-    lua_pushglobaltable(L);
-    lua_pushnil(L);
-    while (lua_next(L, -3) != 0) {
-        lua_pop(L, 1);
-        lua_pushvalue(L, -1);
-        if (lua_rawget(L, -3) == LUA_TTABLE) {
-            moonbus_push_sealed(L);
-            lua_pushvalue(L, -2);
-            lua_insert(L, -2);
-            lua_rawset(L, -4);
-        } else {
-            lua_pop(L, 1);
-        }
-    }
+    moonbus_library_seal(L);
     return 0;
 }
 

@@ -216,12 +216,8 @@ static int coroutine_close(lua_State *L) {
     return 2;
 }
 
-void moonbus_open_coroutines(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"close", coroutine_close},     {"create", coroutine_create},   {"isyieldable", coroutine_isyieldable},
-        {"resume", coroutine_resume},   {"running", coroutine_running}, {"status", coroutine_status},
-        {"wrap", coroutine_wrap},       {"yield", coroutine_yield},     {NULL, NULL},
-    };
-    luaL_newlib(L, functions);
-    lua_setglobal(L, "coroutine");
-}
+const luaL_Reg moonbus_coroutine_functions[] = {
+    {"close", coroutine_close},     {"create", coroutine_create},   {"isyieldable", coroutine_isyieldable},
+    {"resume", coroutine_resume},   {"running", coroutine_running}, {"status", coroutine_status},
+    {"wrap", coroutine_wrap},       {"yield", coroutine_yield},     {NULL, NULL},
+};

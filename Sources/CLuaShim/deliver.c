@@ -81,7 +81,7 @@ static void append(moonbus_context *context, moonbus_task *task, moonbus_status 
     switch (status) {
     case MOONBUS_DONE: moonbus_outcome_append(context, task, identifier, status, NULL, run->detail_size); break;
     case MOONBUS_REJECTED:
-        moonbus_outcome_append(context, task, identifier, status, context->fault.message, context->fault.message_size);
+        moonbus_outcome_append(context, task, identifier, status, context->lane->fault.message, context->lane->fault.message_size);
         break;
     case MOONBUS_RETRY: moonbus_outcome_append(context, task, identifier, status, &run->retry_us, sizeof run->retry_us); break;
     default: moonbus_outcome_append_fault(context, task, identifier, status);
@@ -97,9 +97,9 @@ static moonbus_status settle(moonbus_context *context, moonbus_task *task, moonb
 }
 
 static moonbus_status refuse(moonbus_context *context, uint64_t identifier, const char *text) {
-    moonbus_fault_reset(&context->fault);
-    context->fault.kind = "memory";
-    moonbus_fault_set_message(&context->fault, text, strlen(text));
+    moonbus_fault_reset(&context->lane->fault);
+    context->lane->fault.kind = "memory";
+    moonbus_fault_set_message(&context->lane->fault, text, strlen(text));
     moonbus_outcome_append_fault(context, NULL, identifier, MOONBUS_MEMORY);
     return MOONBUS_MEMORY;
 }
@@ -163,7 +163,7 @@ static void forget_error(moonbus_context *context) {
 /* Keeps the fault for moonbus_context_error. */
 static void keep_error(moonbus_context *context) {
     char *json = context->lane->scratch;
-    size_t size = moonbus_fault_encode(&context->fault, json, MOONBUS_FAULT_JSON_MAX);
+    size_t size = moonbus_fault_encode(&context->lane->fault, json, MOONBUS_FAULT_JSON_MAX);
     forget_error(context);
     context->error = malloc(size);
     if (context->error == NULL) return; /* the status still says what happened */
@@ -176,9 +176,9 @@ static moonbus_status run_source(moonbus_context *context, const char *source, s
     if (context->dead) return MOONBUS_STALE;
     moonbus_task *task = moonbus_task_take(context);
     if (task == NULL) {
-        moonbus_fault_reset(&context->fault);
-        context->fault.kind = "memory";
-        moonbus_fault_set_message(&context->fault, "not enough memory", 17);
+        moonbus_fault_reset(&context->lane->fault);
+        context->lane->fault.kind = "memory";
+        moonbus_fault_set_message(&context->lane->fault, "not enough memory", 17);
         keep_error(context);
         return MOONBUS_MEMORY;
     }

@@ -121,7 +121,7 @@ void moonbus_fault_locate(lua_State *L, moonbus_fault *fault) {
 }
 
 int moonbus_fault_handler(lua_State *L) {
-    moonbus_fault *fault = &moonbus_context_of(L)->fault;
+    moonbus_fault *fault = &moonbus_context_of(L)->lane->fault;
     if (!fault->is_located) moonbus_fault_locate(L, fault);
     return 1;
 }

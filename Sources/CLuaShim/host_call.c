@@ -117,22 +117,36 @@ static void take_argument(lua_State *L, const moonbus_host_entry *entry, int ind
     }
 }
 
+/* `T` before `f` was left out: the function moves up. Stack [-0, +(0|1), never raises]. */
+static void insert_absent_options(lua_State *L, int index) {
+    if (!lua_isnoneornil(L, index + 1)) return;
+    lua_settop(L, index);
+    lua_pushnil(L);
+    lua_insert(L, index);
+}
+
 /* Fills `values` from the stack as the signature says. Returns how many. Stack [-0, +0, may raise]. */
 static uint32_t take_arguments(lua_State *L, const moonbus_host_entry *entry, moonbus_value *values) {
     const char *signature = entry->signature;
-    int given = lua_gettop(L), count = 0;
+    int count = 0;
     size_t scratch_used = 0;
     bool takes_any = false;
-    for (; signature[count] != 0 && !takes_any; count++) {
+    for (; signature[count] != 0 && signature[count] != 'p' && !takes_any; count++) {
+        if (signature[count] == 'T' && signature[count + 1] == 'f') insert_absent_options(L, count + 1);
         if (signature[count] == '*') takes_any = true;
         else take_argument(L, entry, count + 1, signature[count], &scratch_used, &values[count]);
     }
+    int given = lua_gettop(L);
     if (takes_any) {
         count--;
         int last = given < MOONBUS_ARGUMENTS_MAX ? given : MOONBUS_ARGUMENTS_MAX; /* more are not shown */
         for (; count < last; count++) take_any(L, count + 1, &values[count]);
     } else if (given > count) {
         luaL_error(L, "too many arguments to '%s' (%d, it takes %d)", entry->name, given, count);
+    }
+    if (signature[count] == 'p') {
+        luaL_where(L, 1);
+        take_text(L, -1, &values[count++]);
     }
     return (uint32_t)count;
 }

@@ -2,9 +2,9 @@
  *
  * Three places where memory lives, and the rule that keeps a hard kill safe:
  *
- *   the arena         everything that Lua allocates; dropped whole, never walked, when a context is killed
+ *   the arena         the context itself and everything that Lua allocates: one mapping, dropped whole and never walked
  *   the lane          output region, scratch region, the state of the one run in progress; mapped once, never freed
- *   the C heap        contexts, tasks, host functions; only touched OUTSIDE the kill zone
+ *   the C heap        tasks, host functions, modules; only touched OUTSIDE the kill zone
  *
  * The *kill zone* is the stretch of a run in which the signal handler may `siglongjmp` away (moonbus_run.zone == 1).
  * Inside it no code may call malloc, free, a lock, or anything that holds one. Host functions run outside of it.
@@ -46,28 +46,55 @@ typedef struct moonbus_run moonbus_run;
 
 enum { MOONBUS_ARENA_CLASSES = 65 + 8 * 24 };
 
-typedef struct moonbus_stack_slots moonbus_stack_slots;
+enum {
+    MOONBUS_SLOT_COUNT = 2048, /* threads a context that get a slot; later ones get ordinary blocks */
+    MOONBUS_SLOT_SIZE = 8 << 20, /* bytes of the largest stack: about 100,000 levels of recursion; Lua's own limit is twice that */
+    MOONBUS_NEAR_SLOT_COUNT = 16, /* slots that come with the context; the rest is mapped when it is needed */
+};
+
+/* Bytes of a new thread's stack in Lua 5.4: (BASIC_STACK_SIZE 40 + EXTRA_STACK 5) slots of 16 bytes. */
+enum { MOONBUS_INITIAL_STACK_SIZE = 45 * 16 };
 
 typedef struct {
-    char *base, *bump, *end; /* [base, bump) has been handed out at least once */
+    uint32_t size;    /* bytes in use; 0: free */
+    uint32_t moving;  /* 1: Lua will free the old block, which is this one, next */
+    int32_t next_free;
+    uint32_t resident; /* high water of `size` since pages were last given back */
+} moonbus_stack_slot;
+
+typedef struct moonbus_far_slots moonbus_far_slots;
+
+typedef struct {
+    char *base;             /* of slot 0; NULL: there are no slots, Lua stacks are ordinary blocks */
+    moonbus_far_slots *far; /* slots from MOONBUS_NEAR_SLOT_COUNT on; NULL: not needed yet */
+    int32_t first_free, fresh; /* `fresh`: slots from here on were never used */
+    lua_State *owners[MOONBUS_NEAR_SLOT_COUNT];
+    moonbus_stack_slot slots[MOONBUS_NEAR_SLOT_COUNT];
+} moonbus_stack_slots;
+
+typedef struct {
+    char *base, *bump, *end; /* [bump, end) has been handed out at least once */
     size_t used, peak, cap;  /* live bytes, rounded up to their size class */
+    size_t mapped_size;      /* of the whole mapping, from `base` */
     uint64_t refused_count;
     uint64_t fail_after; /* for tests: allocations that still succeed, plus one; 0: no limit */
-    void *free_lists[MOONBUS_ARENA_CLASSES];
-    moonbus_stack_slots *slots; /* NULL: none; Lua stacks are then ordinary blocks */
-    char *slots_base;           /* their first byte; NULL without slots */
-    bool stack_overflowed;      /* a stack wanted to outgrow its slot: Lua reports it as "not enough memory" */
-    lua_State *new_thread;      /* its stack is the next allocation of the initial stack's size */
-    uintptr_t *recorder;        /* only while stack_slots.c calibrates: where to copy the caller's frame */
-    moonbus_run *run;           /* of the lane; used by the AddressSanitizer build to leave the kill zone around malloc */
-    void *blocks;               /* AddressSanitizer build: list of all blocks */
+    moonbus_run *run;    /* of the lane: where something must be done outside the kill zone; NULL: there is none */
+    lua_State *new_thread; /* its stack is the next allocation of the initial stack's size */
+    uintptr_t *recorder;   /* only while stack_slots.c calibrates: where to copy the caller's frame */
+    void *blocks;          /* AddressSanitizer build: list of all blocks */
+    bool pins_stacks;      /* new threads get slots */
+    bool stack_overflowed; /* a stack wanted to outgrow its slot: Lua reports it as "not enough memory" */
+    uint64_t free_small;   /* bit n: the list of class n + 1 is not empty */
+    uint32_t free_lists[MOONBUS_ARENA_CLASSES]; /* distance of the first block from `end`, in 16 bytes; 0: none */
+    moonbus_stack_slots slots;
 } moonbus_arena;
 
-/* Reserves address space for `cap` live bytes. False when the address space or the page tables are exhausted. */
-bool moonbus_arena_open(moonbus_arena *arena, size_t cap);
-/* Drops everything at once, whatever state it is in. */
+/* Maps an arena for `cap` live bytes, with a head of `head_size` bytes, zeroed, that begins with the moonbus_arena.
+ * NULL when the address space or the page tables are exhausted. */
+moonbus_arena *moonbus_arena_open(size_t head_size, size_t cap);
+/* Drops everything at once, the head too, whatever state it is in. */
 void moonbus_arena_close(moonbus_arena *arena);
-/* A lua_Alloc; `arena` is a moonbus_arena. Never raises, makes no libc call but memcpy (and madvise). */
+/* A lua_Alloc; `arena` is a moonbus_arena. Never raises, makes no libc call but memcpy (and madvise, mmap). */
 void *moonbus_arena_allocate(void *arena, void *block, size_t old_size, size_t new_size);
 size_t moonbus_arena_touched(const moonbus_arena *arena);
 
@@ -77,10 +104,6 @@ enum { MOONBUS_FRAME_WORDS = 40 };
 
 /* Finds out, once a process, how to recognise Lua's stack reallocations (see stack_slots.c). */
 void moonbus_stack_slots_calibrate(void);
-moonbus_stack_slots *moonbus_stack_slots_open(void);
-void moonbus_stack_slots_close(moonbus_stack_slots *slots);
-char *moonbus_stack_slots_base(const moonbus_stack_slots *slots);
-void *moonbus_stack_slots_take(moonbus_stack_slots *slots, lua_State *thread, size_t size);
 /* How a request that moves a stack looks, as words above the allocator's frame address. `caller_word` 0: unknown. */
 typedef struct {
     bool is_usable;
@@ -88,19 +111,18 @@ typedef struct {
     uintptr_t caller; /* return address inside luaD_reallocstack */
 } moonbus_stack_signature;
 extern moonbus_stack_signature moonbus_stack_move;
+/* `base`: room for MOONBUS_NEAR_SLOT_COUNT slots, 16-byte aligned. */
+void moonbus_stack_slots_open(moonbus_stack_slots *slots, char *base);
+void moonbus_stack_slots_close(moonbus_stack_slots *slots);
+/* The slot of a new thread; NULL when there is none. May map memory, and leaves the kill zone of `run` for that. */
+void *moonbus_stack_slots_take(moonbus_stack_slots *slots, lua_State *thread, size_t size, moonbus_run *run);
+bool moonbus_stack_slots_hold(const moonbus_stack_slots *slots, const void *block);
 /* The slot's block of a thread whose stack Lua is about to move, and its size; NULL when it has no slot. */
 void *moonbus_stack_slots_moving(moonbus_stack_slots *slots, const lua_State *thread, size_t *old_size);
 /* Gives the block at `block` a new size, in place. `frees_old`: Lua will free the old block, which is the same, next. */
 void moonbus_stack_slots_resize(moonbus_stack_slots *slots, void *block, size_t new_size, bool frees_old);
 /* Returns the bytes that came free: 0 when this was the free that follows a move in place. */
 size_t moonbus_stack_slots_free(moonbus_stack_slots *slots, void *block);
-enum {
-    MOONBUS_SLOT_COUNT = 2048, /* threads a context that get a slot; later ones get ordinary blocks */
-    MOONBUS_SLOT_SIZE = 8 << 20, /* bytes of the largest stack: about 100,000 levels of recursion; Lua's own limit is twice that */
-};
-
-/* Bytes of a new thread's stack in Lua 5.4: (BASIC_STACK_SIZE 40 + EXTRA_STACK 5) slots of 16 bytes. */
-enum { MOONBUS_INITIAL_STACK_SIZE = 45 * 16 };
 
 /* ---- tasks, contexts, lanes --------------------------------------------------------------------------------------- */
 
@@ -144,9 +166,14 @@ typedef struct {
 typedef struct moonbus_host_entry {
     struct moonbus_host_entry *next;
     uint32_t function;
+    uint8_t library, ordinal; /* where scripts find it, see library.c */
     char signature[16];
-    char name[96]; /* "kv.set", for error messages */
+    char name[96]; /* "kv.set", for error messages; "print": a global */
 } moonbus_host_entry;
+
+struct moonbus_functions {
+    const moonbus_host_entry *entries;
+};
 
 typedef struct moonbus_module {
     struct moonbus_module *next;
@@ -165,25 +192,50 @@ typedef struct {
     int reference;
 } moonbus_cached_key;
 
+/* Libraries that are there by name, and how many more tables the host may furnish. */
+enum {
+    MOONBUS_LIBRARY_GLOBALS,
+    MOONBUS_LIBRARY_STRING,
+    MOONBUS_LIBRARY_TABLE,
+    MOONBUS_LIBRARY_MATH,
+    MOONBUS_LIBRARY_UTF8,
+    MOONBUS_LIBRARY_COROUTINE,
+    MOONBUS_LIBRARY_JSON, /* from here on: the API, read-only once the context is sealed */
+    MOONBUS_LIBRARY_BUS,
+    MOONBUS_LIBRARY_TIME,
+    MOONBUS_LIBRARIES_OWN,
+    MOONBUS_LIBRARIES_MAX = 16,
+};
+
+typedef struct {
+    const void *table; /* NULL: no script has asked for it */
+    uint64_t made;     /* members that it has been given, by ordinal */
+} moonbus_library_state;
+
 struct moonbus_context {
+    moonbus_arena arena; /* first: they have one address */
     moonbus_lane *lane;
     lua_State *L;
     moonbus_context_options options;
-    moonbus_arena arena;
     bool dead, sealed;
     moonbus_task *tasks, *idle_tasks;
     size_t waiting_count;
-    moonbus_host_entry *host_entries;
+    const moonbus_host_entry *host_entries; /* those of its own, then options.functions */
     moonbus_module *modules;
+    moonbus_library_state libraries[MOONBUS_LIBRARIES_MAX];
+    uint32_t libraries_made;    /* bits: their tables are in the globals, or were */
+    const void *lazy_metatable; /* of tables whose members are made when they are asked for */
+    int lazy_reference;
     char *emit_patterns; /* NUL-separated, ended by an empty one; NULL: anything may be emitted */
     const void *array_marker, *event_metatable;   /* identity of two metatables, for comparison only */
     int array_reference, event_reference;         /* and where they are in the registry */
     const char *event_fields[MOONBUS_EVENT_FIELDS];
-    moonbus_cached_key keys[1 << MOONBUS_KEY_CACHE_BITS];
+    moonbus_cached_key *keys; /* in the arena, see key_cache.c */
+    size_t key_mask;
+    uint32_t key_misses;
     uint16_t object_hints[MOONBUS_JSON_DEPTH_MAX + 1]; /* members of the last object decoded at that depth */
     uint16_t array_hints[MOONBUS_JSON_DEPTH_MAX + 1];
     int close_depth; /* nested coroutine.close calls */
-    moonbus_fault fault;
     char *error; /* JSON of the last failed load, on the C heap; NULL: none */
     size_t error_size;
 };
@@ -246,6 +298,7 @@ struct moonbus_lane {
     uint32_t output_count;
     uint32_t done_count; /* deliveries that are done and left nothing: their ids are all there is to say */
     uint64_t done[MOONBUS_DONE_MAX];
+    moonbus_fault fault; /* of the run in progress */
     char *scratch; /* JSON of host arguments, unescaped strings; contents die with the call that made them */
     size_t scratch_high;
 };
@@ -337,25 +390,39 @@ size_t moonbus_text_copy(char *out, size_t capacity, const char *text, size_t si
 
 /* ---- library of the scripts ----------------------------------------------------------------------------------------- */
 
-/* Each pushes or sets globals. Stack [-0, +0, may raise]. */
-void moonbus_open_sandbox(lua_State *L);
-void moonbus_open_strings(lua_State *L);
-void moonbus_open_tables(lua_State *L);
-void moonbus_open_math(lua_State *L);
-void moonbus_open_coroutines(lua_State *L);
+/* What the shim adds to, or replaces in, each library; ended by a NULL name. */
+extern const luaL_Reg moonbus_base_functions[], moonbus_string_functions[], moonbus_table_functions[], moonbus_math_functions[],
+    moonbus_coroutine_functions[], moonbus_json_functions[], moonbus_bus_functions[], moonbus_time_functions[];
+/* Take the functions of Lua's own that the shim's call. Stack: the library on top [-0, +0, may raise]. */
+void moonbus_adopt_strings(lua_State *L);
+void moonbus_adopt_tables(lua_State *L);
+
+/* ---- library.c ------------------------------------------------------------------------------------------------------ */
+
+/* Gathers, once a process, what libraries are made of. */
+void moonbus_library_prepare(void);
+/* Each may raise (memory). Stack [-0, +0, may raise]. */
+void moonbus_open_library(lua_State *L);
 void moonbus_open_json(lua_State *L);
 void moonbus_open_event(lua_State *L);
-void moonbus_open_bus(lua_State *L);
+/* Makes read-only what is in the globals already. Stack [-0, +0, may raise]. */
+void moonbus_library_seal(lua_State *L);
+/* If the table at `index` gets its members when they are asked for: gives it all of them, so that it is as any other.
+ * Stack [-0, +0, may raise (memory)]. */
+void moonbus_library_complete(lua_State *L, int index);
+/* Which library the table belongs to, and its members' ordinal; false: too many tables or functions. */
+bool moonbus_library_place(moonbus_host_entry *entry, const moonbus_host_entry *others);
 
 /* Pushes what `tostring` gives: honours __tostring and __name, no addresses. Stack [-0, +1, may raise]. */
 const char *moonbus_push_text(lua_State *L, int index, size_t *size);
 /* Private values: the address is the value. */
-extern const char moonbus_key_sealed, moonbus_key_null, moonbus_key_modules, moonbus_key_wait;
+extern const char moonbus_key_null, moonbus_key_modules, moonbus_key_wait;
 /* Replaces the table on top by a read-only view of it. Stack [-1, +1, may raise]. */
 void moonbus_push_sealed(lua_State *L);
 /* Replaces the table on top, and all tables inside it, by read-only views. Stack [-1, +1, may raise]. */
 void moonbus_push_sealed_deep(lua_State *L);
-/* If the value at `index` is a read-only view, pushes the table behind it. Stack [-0, +(0|1), never raises]. */
+/* If the value at `index` is a read-only view, pushes the table behind it. That table, or else the one at `index`, has all
+ * of its members afterwards (see moonbus_library_complete). Stack [-0, +(0|1), may raise (memory)]. */
 bool moonbus_unseal(lua_State *L, int index);
 
 /* Raises `name` unless waiting is possible, else yields to the host. Stack: see coroutines.c. */

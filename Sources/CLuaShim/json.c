@@ -49,12 +49,10 @@ static int json_array(lua_State *L) {
 }
 
 void moonbus_open_json(lua_State *L) {
-    static const luaL_Reg functions[] = {{"array", json_array}, {"decode", json_decode}, {"encode", json_encode}, {NULL, NULL}};
     lua_newtable(L);
     moonbus_context_of(L)->array_marker = lua_topointer(L, -1);
     moonbus_context_of(L)->array_reference = luaL_ref(L, LUA_REGISTRYINDEX);
-    luaL_newlib(L, functions);
-    lua_pushlightuserdata(L, (void *)&moonbus_key_null);
-    lua_setfield(L, -2, "null");
-    lua_setglobal(L, "json");
 }
+
+/* And `null`, see library.c. */
+const luaL_Reg moonbus_json_functions[] = {{"array", json_array}, {"decode", json_decode}, {"encode", json_encode}, {NULL, NULL}};

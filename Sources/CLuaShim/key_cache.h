@@ -3,8 +3,9 @@
 #define MOONBUS_KEY_CACHE_H
 #include "internal.h"
 
-/* Pushes the text as a new string and puts it where `cached` is. Stack [-0, +1, may raise (memory)]. */
-void moonbus_key_cache_miss(lua_State *L, moonbus_cached_key *cached, moonbus_cached_key wanted, const char *text, size_t size);
+/* Pushes the text as a new string and notes it. Stack [-0, +1, may raise (memory)]. */
+void moonbus_key_cache_miss(lua_State *L, moonbus_cached_key wanted, const char *text, size_t size);
+void moonbus_key_cache_open(moonbus_context *context);
 
 static inline uint64_t moonbus_key_word(const char *at) {
     uint64_t value;
@@ -38,9 +39,9 @@ static inline moonbus_cached_key moonbus_key_identify(const char *text, size_t s
     return made;
 }
 
-static inline size_t moonbus_key_place(const moonbus_cached_key *of) {
+static inline size_t moonbus_key_place(const moonbus_context *context, const moonbus_cached_key *of) {
     uint64_t mixed = (of->words[0] ^ of->words[1] * 31 ^ of->words[2] * 7 ^ of->words[3] ^ of->size) * 0x9e3779b97f4a7c15;
-    return mixed >> (64 - MOONBUS_KEY_CACHE_BITS);
+    return (mixed >> (64 - MOONBUS_KEY_CACHE_BITS)) & context->key_mask;
 }
 
 static inline bool moonbus_key_is_same(const moonbus_cached_key *a, const moonbus_cached_key *b) {
@@ -54,9 +55,9 @@ static inline void moonbus_push_key(lua_State *L, moonbus_context *context, cons
         lua_pushlstring(L, text, size);
         return;
     }
-    moonbus_cached_key wanted = moonbus_key_identify(text, size), *cached = &context->keys[moonbus_key_place(&wanted)];
+    moonbus_cached_key wanted = moonbus_key_identify(text, size), *cached = &context->keys[moonbus_key_place(context, &wanted)];
     if (MOONBUS_LIKELY(moonbus_key_is_same(&wanted, cached))) lua_rawgeti(L, LUA_REGISTRYINDEX, cached->reference);
-    else moonbus_key_cache_miss(L, cached, wanted, text, size);
+    else moonbus_key_cache_miss(L, wanted, text, size);
 }
 
 #endif

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-const char moonbus_key_sealed, moonbus_key_null, moonbus_key_modules, moonbus_key_wait;
+const char moonbus_key_null, moonbus_key_modules, moonbus_key_wait;
 
 enum { KEPT_SIZE = 1 << 20 }; /* bytes of a region that stay resident when it is cleared */
 
@@ -15,6 +15,7 @@ static void *reserve(size_t size) {
 
 moonbus_lane *moonbus_lane_enter(moonbus_page *page) {
     moonbus_stack_slots_calibrate();
+    moonbus_library_prepare();
     moonbus_lane *lane = moonbus_lane_slot();
     if (lane == NULL) return NULL;
     lane->output = reserve(MOONBUS_OUTPUT_RESERVED);

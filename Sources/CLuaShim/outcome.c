@@ -39,6 +39,6 @@ void moonbus_outcome_done(moonbus_context *context, moonbus_task *task, uint64_t
 
 void moonbus_outcome_append_fault(moonbus_context *context, moonbus_task *task, uint64_t identifier, moonbus_status status) {
     char *json = context->lane->scratch;
-    size_t size = moonbus_fault_encode(&context->fault, json, MOONBUS_FAULT_JSON_MAX);
+    size_t size = moonbus_fault_encode(&context->lane->fault, json, MOONBUS_FAULT_JSON_MAX);
     moonbus_outcome_append(context, task, identifier, status, json, size);
 }

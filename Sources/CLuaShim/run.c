@@ -23,7 +23,7 @@ moonbus_run *moonbus_run_prepare(moonbus_context *context, moonbus_task *task, u
     run->reply = NULL;
     run->reply_count = 0;
     context->arena.stack_overflowed = false;
-    moonbus_fault_reset(&context->fault);
+    moonbus_fault_reset(&context->lane->fault);
     task->state = MOONBUS_TASK_RUNNING;
     atomic_store_explicit(&lane->limit_us, cpu_us != 0 ? cpu_us : context->options.cpu_us, memory_order_relaxed);
     atomic_store_explicit(&lane->grace_us, context->options.grace_us, memory_order_relaxed);
@@ -32,9 +32,9 @@ moonbus_run *moonbus_run_prepare(moonbus_context *context, moonbus_task *task, u
 
 static void note_kill(moonbus_context *context) {
     static const char text[] = "killed: it did not stop at its CPU limit, so it was cut off inside a library function";
-    moonbus_fault_reset(&context->fault);
-    context->fault.kind = "killed";
-    moonbus_fault_set_message(&context->fault, text, sizeof text - 1);
+    moonbus_fault_reset(&context->lane->fault);
+    context->lane->fault.kind = "killed";
+    moonbus_fault_set_message(&context->lane->fault, text, sizeof text - 1);
     context->dead = true;
 }
 
@@ -42,8 +42,8 @@ static void note_timeout(moonbus_context *context) {
     char text[96];
     uint64_t limit_us = atomic_load_explicit(&context->lane->limit_us, memory_order_relaxed);
     int size = snprintf(text, sizeof text, "ran past its CPU limit of %llu ms", (unsigned long long)(limit_us + 999) / 1000);
-    context->fault.kind = "timeout";
-    context->fault.message_size = moonbus_text_copy(context->fault.message, sizeof context->fault.message, text, (size_t)size);
+    context->lane->fault.kind = "timeout";
+    context->lane->fault.message_size = moonbus_text_copy(context->lane->fault.message, sizeof context->lane->fault.message, text, (size_t)size);
 }
 
 static bool ends_with(const char *text, size_t size, const char *ending) {
@@ -55,7 +55,7 @@ static bool ends_with(const char *text, size_t size, const char *ending) {
  * out of memory; one that only says so has not: an allocation must have been refused during this run.
  * Stack [-1, +0, never raises]. */
 static moonbus_status note_error(moonbus_context *context, lua_State *thread, int lua_status) {
-    moonbus_fault *fault = &context->fault;
+    moonbus_fault *fault = &context->lane->fault;
     bool was_refused = context->arena.refused_count != context->lane->run.refused_before;
     moonbus_fault_describe(thread, fault);
     if (context->arena.stack_overflowed && lua_status == LUA_ERRMEM) {
@@ -83,8 +83,8 @@ void moonbus_run_failed(lua_State *L, int lua_status) {
         status = MOONBUS_TIMEOUT;
     } else if (run->expired) { /* in the error value's __tostring: what ended the handler was still its error */
         static const char text[] = "error value without a text: its __tostring ran past the CPU limit";
-        moonbus_fault_set_message(&context->fault, text, sizeof text - 1);
-        context->fault.kind = "error";
+        moonbus_fault_set_message(&context->lane->fault, text, sizeof text - 1);
+        context->lane->fault.kind = "error";
         status = MOONBUS_FAILED;
     } else if (run->unwinding == MOONBUS_UNWIND_CANCELLED) {
         status = MOONBUS_CANCELLED;
@@ -113,7 +113,7 @@ static moonbus_status conclude(moonbus_context *context, moonbus_task *task, int
         }
         lua_status = LUA_ERRMEM;
         run->status = MOONBUS_MEMORY;
-        context->fault.kind = "memory";
+        context->lane->fault.kind = "memory";
         moonbus_task_drop_thread(context, task); /* suspended in the middle: the collector gets it */
         return run->status;
     }

@@ -1,5 +1,7 @@
 /* The scripts' base library: an allow-list. Functions that Lua ships are taken only where they are harmless as they are.
  *
+ * (library.c names those; here are ours.)
+ *
  *   absent     collectgarbage dofile loadfile warn io os package debug string.dump; print and require come from the host
  *   ours       pcall xpcall    cannot catch an interrupt, a cancellation, bus.reject or bus.retry
  *              setmetatable    refuses __gc: finalizers run with hooks off, and outside of any limit
@@ -69,6 +71,7 @@ static int base_xpcall(lua_State *L) {
 
 static int base_getmetatable(lua_State *L) {
     luaL_checkany(L, 1);
+    moonbus_library_complete(L, 1);
     if (!lua_getmetatable(L, 1)) {
         lua_pushnil(L);
         return 1;
@@ -86,6 +89,7 @@ static int base_setmetatable(lua_State *L) {
     int type = lua_type(L, 2);
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    moonbus_library_complete(L, 1);
     if (type == LUA_TTABLE) {
         lua_pushliteral(L, "__gc");
         if (lua_rawget(L, 2) != LUA_TNIL) return luaL_error(L, "__gc is not available in plugins");
@@ -225,45 +229,18 @@ static int base_load(lua_State *L) {
     return 1;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Removes all but the names in `allowed` (NULL-terminated) from the table on top. */
-static void keep_only(lua_State *L, const char *const *allowed) {
-    lua_newtable(L);
-    for (; *allowed != NULL; allowed++) {
-        lua_getfield(L, -2, *allowed);
-        lua_setfield(L, -2, *allowed);
-    }
-    lua_pushnil(L);
-    while (lua_next(L, -3) != 0) {
-        lua_pop(L, 1);
-        lua_pushvalue(L, -1);
-        lua_pushvalue(L, -1);
-        lua_rawget(L, -4);
-        lua_rawset(L, -5);
-    }
-    lua_pop(L, 1);
-}
-
-void moonbus_open_sandbox(lua_State *L) {
-    static const char *const allowed[] = {
-        "_G", "_VERSION", "assert", "error", "ipairs", "pairs", "rawequal", "select", "tonumber", "type", NULL,
-    };
-    static const luaL_Reg ours[] = {
-        {"getmetatable", base_getmetatable},
-        {"load", base_load},
-        {"next", base_next},
-        {"pcall", base_pcall},
-        {"rawget", base_rawget},
-        {"rawlen", base_rawlen},
-        {"rawset", base_rawset},
-        {"setmetatable", base_setmetatable},
-        {"tostring", base_tostring},
-        {"xpcall", base_xpcall},
-        {NULL, NULL},
-    };
-    luaL_requiref(L, "_G", luaopen_base, 1);
-    keep_only(L, allowed);
-    luaL_setfuncs(L, ours, 0);
-    lua_pop(L, 1);
-}
+const luaL_Reg moonbus_base_functions[] = {
+    {"getmetatable", base_getmetatable},
+    {"load", base_load},
+    {"next", base_next},
+    {"pcall", base_pcall},
+    {"rawget", base_rawget},
+    {"rawlen", base_rawlen},
+    {"rawset", base_rawset},
+    {"setmetatable", base_setmetatable},
+    {"tostring", base_tostring},
+    {"xpcall", base_xpcall},
+    {NULL, NULL},
+};

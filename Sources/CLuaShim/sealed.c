@@ -12,45 +12,44 @@ static int refuse_write(lua_State *L) {
 }
 
 static int view_length(lua_State *L) {
-    lua_pushinteger(L, (lua_Integer)lua_rawlen(L, lua_upvalueindex(1)));
+    if (!moonbus_unseal(L, 1)) return 0;
+    lua_pushinteger(L, (lua_Integer)lua_rawlen(L, -1));
     return 1;
 }
 
 static int view_next(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
-    if (lua_next(L, lua_upvalueindex(1))) return 2;
+    if (moonbus_unseal(L, 1)) lua_replace(L, 1);
+    if (lua_next(L, 1)) return 2;
     lua_pushnil(L);
     return 1;
 }
 
 static int view_pairs(lua_State *L) {
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_pushcclosure(L, view_next, 1);
+    lua_pushcfunction(L, view_next);
     lua_pushvalue(L, 1);
     lua_pushnil(L);
     return 3;
 }
 
-static void set_closure(lua_State *L, int target, const char *name, lua_CFunction function) {
-    lua_pushvalue(L, target);
-    lua_pushcclosure(L, function, 1);
+static void set_function(lua_State *L, const char *name, lua_CFunction function) {
+    lua_pushcfunction(L, function);
     lua_setfield(L, -2, name);
 }
 
 void moonbus_push_sealed(lua_State *L) {
     int target = lua_gettop(L);
+    bool is_array = lua_rawlen(L, target) > 0; /* it stays so: nobody writes behind a view */
     lua_newtable(L);
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, is_array ? 5 : 4);
     lua_pushvalue(L, target);
     lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, refuse_write);
-    lua_setfield(L, -2, "__newindex");
+    set_function(L, "__newindex", refuse_write);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
-    set_closure(L, target, "__len", view_length);
-    set_closure(L, target, "__pairs", view_pairs);
-    lua_pushvalue(L, target);
-    lua_rawsetp(L, -2, &moonbus_key_sealed);
+    set_function(L, "__pairs", view_pairs);
+    if (is_array) set_function(L, "__len", view_length);
     lua_setmetatable(L, -2);
     lua_replace(L, target);
 }
@@ -72,12 +71,22 @@ void moonbus_push_sealed_deep(lua_State *L) {
     moonbus_push_sealed(L);
 }
 
+/* A view is known by what refuses its writes: scripts never get hold of that function. */
 bool moonbus_unseal(lua_State *L, int index) {
+    index = lua_absindex(L, index);
     if (!lua_getmetatable(L, index)) return false;
-    if (lua_rawgetp(L, -1, &moonbus_key_sealed) == LUA_TTABLE) {
-        lua_remove(L, -2);
-        return true;
+    lua_pushliteral(L, "__newindex");
+    lua_rawget(L, -2);
+    bool is_view = lua_tocfunction(L, -1) == refuse_write;
+    lua_pop(L, 1);
+    if (!is_view) {
+        lua_pop(L, 1);
+        moonbus_library_complete(L, index);
+        return false;
     }
-    lua_pop(L, 2);
-    return false;
+    lua_pushliteral(L, "__index");
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    moonbus_library_complete(L, -1);
+    return true;
 }

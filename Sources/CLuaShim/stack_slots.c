@@ -2,8 +2,11 @@
  *
  * Debian's liblua 5.4.4-3+deb12u1 carries half of the fix for CVE-2022-33099: after a `__concat` metamethod that makes
  * the Lua stack grow, luaV_concat goes on with a pointer into the old stack (upstream repaired it in 603b2c64). Where
- * the stack stays at its address, that pointer is right. So every thread's stack gets a slot of its own as large
- * as a stack may become; only touched pages cost memory, and growing returns the same address.
+ * the stack stays at its address, that pointer is right. So the stack of every thread that runs script code gets a slot of its
+ * own as large as a stack may become; only touched pages cost memory, and growing returns the same address.
+ *
+ * The first slots lie behind the context, in its mapping: with all 2,048 there, a lane would be out of address space at 8,000
+ * contexts. The others are mapped when a context has more threads than that.
  *
  * Which request is a stack's? The first is easy: it follows the thread's own allocation. But to grow or shrink one,
  * this Lua (luaD_reallocstack) asks for a NEW block, copies, and frees the old: to the allocator it looks like any other
@@ -23,82 +26,114 @@
 #include <sys/mman.h>
 
 enum {
-    SLOT_COUNT = MOONBUS_SLOT_COUNT,
+    NEAR_COUNT = MOONBUS_NEAR_SLOT_COUNT,
+    FAR_COUNT = MOONBUS_SLOT_COUNT - MOONBUS_NEAR_SLOT_COUNT,
     SLOT_SIZE = MOONBUS_SLOT_SIZE,
     KEEP_SIZE = 64 * 1024, /* pages beyond this go back to the kernel when a stack shrinks or ends */
     PAGE = 4096,
     NO_SLOT = -1,
 };
 
-typedef struct {
-    uint32_t size;    /* bytes in use; 0: free */
-    uint32_t moving;  /* 1: Lua will free the old block, which is this one, next */
-    int32_t next_free;
-    uint32_t resident; /* high water of `size` since pages were last given back */
-} stack_slot;
-
-struct moonbus_stack_slots {
-    char *base; /* of slot 0 */
-    int32_t first_free, fresh; /* `fresh`: slots from here on were never used */
-    lua_State *owners[SLOT_COUNT];
-    stack_slot slots[SLOT_COUNT];
+/* The head of a mapping of its own; the slots follow, on the next page. */
+struct moonbus_far_slots {
+    lua_State *owners[FAR_COUNT];
+    moonbus_stack_slot slots[FAR_COUNT];
 };
+
+static const size_t far_head_size = (sizeof(moonbus_far_slots) + PAGE - 1) & ~(size_t)(PAGE - 1);
+static const size_t far_size = ((sizeof(moonbus_far_slots) + PAGE - 1) & ~(size_t)(PAGE - 1)) + (size_t)FAR_COUNT * SLOT_SIZE;
 
 moonbus_stack_signature moonbus_stack_move;
 
-#define RESERVED_SIZE (sizeof(moonbus_stack_slots) + PAGE + (size_t)SLOT_COUNT * SLOT_SIZE)
-
-moonbus_stack_slots *moonbus_stack_slots_open(void) {
-    if (!moonbus_stack_move.is_usable) return NULL;
-    void *memory = mmap(NULL, RESERVED_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) return NULL;
-    moonbus_stack_slots *slots = memory;
-    slots->base = (char *)(((uintptr_t)(slots + 1) + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+void moonbus_stack_slots_open(moonbus_stack_slots *slots, char *base) {
+    slots->base = base;
     slots->first_free = NO_SLOT;
-    return slots;
 }
 
 void moonbus_stack_slots_close(moonbus_stack_slots *slots) {
-    munmap(slots, RESERVED_SIZE);
+    if (slots->far != NULL) munmap(slots->far, far_size);
 }
 
-char *moonbus_stack_slots_base(const moonbus_stack_slots *slots) {
-    return slots->base;
+static char *far_base(const moonbus_stack_slots *slots) {
+    return (char *)slots->far + far_head_size;
 }
 
-static stack_slot *slot_of(moonbus_stack_slots *slots, const void *block) {
-    return &slots->slots[(size_t)((const char *)block - slots->base) / SLOT_SIZE];
+static bool is_near(const moonbus_stack_slots *slots, const void *block) {
+    return (size_t)((const char *)block - slots->base) < (size_t)NEAR_COUNT * SLOT_SIZE;
 }
 
-void *moonbus_stack_slots_take(moonbus_stack_slots *slots, lua_State *thread, size_t size) {
+bool moonbus_stack_slots_hold(const moonbus_stack_slots *slots, const void *block) {
+    if (slots->base == NULL) return false;
+    if (is_near(slots, block)) return true;
+    return slots->far != NULL && (size_t)((const char *)block - far_base(slots)) < (size_t)FAR_COUNT * SLOT_SIZE;
+}
+
+static int32_t index_of(const moonbus_stack_slots *slots, const void *block) {
+    if (is_near(slots, block)) return (int32_t)((size_t)((const char *)block - slots->base) / SLOT_SIZE);
+    return NEAR_COUNT + (int32_t)((size_t)((const char *)block - far_base(slots)) / SLOT_SIZE);
+}
+
+static char *block_at(const moonbus_stack_slots *slots, int32_t index) {
+    if (index < NEAR_COUNT) return slots->base + (size_t)index * SLOT_SIZE;
+    return far_base(slots) + (size_t)(index - NEAR_COUNT) * SLOT_SIZE;
+}
+
+static moonbus_stack_slot *slot_at(moonbus_stack_slots *slots, int32_t index) {
+    return index < NEAR_COUNT ? &slots->slots[index] : &slots->far->slots[index - NEAR_COUNT];
+}
+
+static lua_State **owner_at(moonbus_stack_slots *slots, int32_t index) {
+    return index < NEAR_COUNT ? &slots->owners[index] : &slots->far->owners[index - NEAR_COUNT];
+}
+
+/* Outside the kill zone, so that the mapping is never there without being known. */
+static bool map_far(moonbus_stack_slots *slots, moonbus_run *run) {
+    bool was_in_zone = run != NULL && run->zone;
+    if (was_in_zone) moonbus_zone_leave(run);
+    void *memory = mmap(NULL, far_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory != MAP_FAILED) slots->far = memory;
+    if (was_in_zone) moonbus_zone_enter(run);
+    return slots->far != NULL;
+}
+
+void *moonbus_stack_slots_take(moonbus_stack_slots *slots, lua_State *thread, size_t size, moonbus_run *run) {
     int32_t index = slots->first_free;
-    if (index != NO_SLOT) slots->first_free = slots->slots[index].next_free;
-    else if (slots->fresh < SLOT_COUNT) index = slots->fresh++;
-    else return NULL;
-    slots->owners[index] = thread;
-    slots->slots[index] = (stack_slot){.size = (uint32_t)size, .resident = (uint32_t)size};
-    return slots->base + (size_t)index * SLOT_SIZE;
+    if (index != NO_SLOT) {
+        slots->first_free = slot_at(slots, index)->next_free;
+    } else {
+        if (slots->fresh == MOONBUS_SLOT_COUNT) return NULL;
+        if (slots->fresh == NEAR_COUNT && slots->far == NULL && !map_far(slots, run)) return NULL;
+        index = slots->fresh++;
+    }
+    *owner_at(slots, index) = thread;
+    *slot_at(slots, index) = (moonbus_stack_slot){.size = (uint32_t)size, .resident = (uint32_t)size};
+    return block_at(slots, index);
 }
 
 void *moonbus_stack_slots_moving(moonbus_stack_slots *slots, const lua_State *thread, size_t *old_size) {
     for (int32_t index = 0; index < slots->fresh; index++) {
-        if (slots->owners[index] == thread && slots->slots[index].size != 0) {
-            *old_size = slots->slots[index].size;
-            return slots->base + (size_t)index * SLOT_SIZE;
+        if (*owner_at(slots, index) == thread && slot_at(slots, index)->size != 0) {
+            *old_size = slot_at(slots, index)->size;
+            return block_at(slots, index);
         }
     }
     return NULL;
 }
 
-static void return_pages(stack_slot *slot, char *block) {
+/* Whole pages only: a slot may begin and end in the middle of one, which its neighbour shares. */
+static void return_pages(moonbus_stack_slot *slot, char *block) {
     if (slot->resident <= KEEP_SIZE) return;
-    size_t keep = slot->size > KEEP_SIZE ? (slot->size + PAGE - 1) & ~(size_t)(PAGE - 1) : KEEP_SIZE;
-    if (slot->resident > keep) madvise(block + keep, slot->resident - keep, MADV_DONTNEED);
-    slot->resident = (uint32_t)keep;
+    size_t keep = slot->size > KEEP_SIZE ? slot->size : KEEP_SIZE;
+    char *first = (char *)(((uintptr_t)block + keep + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+    char *last = (char *)(((uintptr_t)block + slot->resident + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+    char *end = (char *)((uintptr_t)(block + SLOT_SIZE) & ~(uintptr_t)(PAGE - 1));
+    if (last > end) last = end;
+    if (last > first) madvise(first, (size_t)(last - first), MADV_DONTNEED);
+    if (slot->resident > keep) slot->resident = (uint32_t)keep;
 }
 
 void moonbus_stack_slots_resize(moonbus_stack_slots *slots, void *block, size_t new_size, bool frees_old) {
-    stack_slot *slot = slot_of(slots, block);
+    moonbus_stack_slot *slot = slot_at(slots, index_of(slots, block));
     slot->moving = frees_old;
     bool shrinks = new_size < slot->size;
     slot->size = (uint32_t)new_size;
@@ -108,14 +143,14 @@ void moonbus_stack_slots_resize(moonbus_stack_slots *slots, void *block, size_t 
 }
 
 size_t moonbus_stack_slots_free(moonbus_stack_slots *slots, void *block) {
-    stack_slot *slot = slot_of(slots, block);
+    int32_t index = index_of(slots, block);
+    moonbus_stack_slot *slot = slot_at(slots, index);
     if (slot->moving) {
         slot->moving = 0;
         return 0;
     }
     size_t freed = slot->size;
-    int32_t index = (int32_t)(slot - slots->slots);
-    slots->owners[index] = NULL;
+    *owner_at(slots, index) = NULL;
     slot->size = 0;
     return_pages(slot, block);
     slot->next_free = slots->first_free;
@@ -133,7 +168,7 @@ typedef struct {
 } sample;
 
 typedef struct {
-    moonbus_arena arena;
+    moonbus_arena arena; /* first: they have one address */
     lua_State *L;
     sample stacks[STACK_SAMPLES_MAX], others[OTHER_SAMPLES_MAX];
     int stack_count, other_count;
@@ -209,21 +244,21 @@ static void conclude(const calibration *run) {
 
 /* The state's own calls cannot raise here: nothing is refused but the growth that is meant to be. */
 static void calibrate(void) {
-    static calibration run; /* too large for small stacks; used once */
-    if (!moonbus_arena_open(&run.arena, 4 << 20)) return;
-    run.L = lua_newstate(moonbus_arena_allocate, &run.arena);
-    if (run.L != NULL) {
-        lua_State *first = lua_newthread(run.L), *second = lua_newthread(run.L), *third = lua_newthread(run.L);
-        sample_growth(&run, first, 100, false);
-        sample_growth(&run, second, 300, false);
-        sample_growth(&run, run.L, 200, false);
-        sample_growth(&run, first, 500, true);
-        sample_growth(&run, second, 2000, false);
-        sample_shrink(&run, third);
-        sample_others(&run);
-        conclude(&run);
+    calibration *run = (calibration *)moonbus_arena_open(sizeof *run, 4 << 20);
+    if (run == NULL) return;
+    run->L = lua_newstate(moonbus_arena_allocate, &run->arena);
+    if (run->L != NULL) {
+        lua_State *first = lua_newthread(run->L), *second = lua_newthread(run->L), *third = lua_newthread(run->L);
+        sample_growth(run, first, 100, false);
+        sample_growth(run, second, 300, false);
+        sample_growth(run, run->L, 200, false);
+        sample_growth(run, first, 500, true);
+        sample_growth(run, second, 2000, false);
+        sample_shrink(run, third);
+        sample_others(run);
+        conclude(run);
     }
-    moonbus_arena_close(&run.arena); /* the state needs no lua_close: everything it had is in the arena */
+    moonbus_arena_close(&run->arena); /* the state needs no lua_close: everything it had is in the arena */
 }
 
 void moonbus_stack_slots_calibrate(void) {

@@ -22,10 +22,11 @@ static int next_match(lua_State *L) {
     return lua_gettop(L);
 }
 
+/* Lua's own. */
+static lua_CFunction lua_gmatch, lua_format, lua_rep;
+
 static int string_gmatch(lua_State *L) {
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, 1);
+    lua_gmatch(L);
     lua_pushboolean(L, 0);
     lua_pushcclosure(L, next_match, 2);
     return 1;
@@ -52,10 +53,7 @@ static int string_format(lua_State *L) {
         moonbus_push_text(L, argument, NULL);
         lua_replace(L, argument);
     }
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, 1);
-    return 1;
+    return lua_format(L);
 }
 
 static int string_rep(lua_State *L) {
@@ -72,32 +70,20 @@ static int string_rep(lua_State *L) {
         arena->refused_count++; /* what the allocator would say, had Lua asked it */
         return luaL_error(L, "not enough memory");
     }
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, 1);
-    return 1;
+    return lua_rep(L);
 }
 
-/* Replaces library[name] by `wrapper`, which gets the original as its upvalue. */
-static void wrap(lua_State *L, const char *name, lua_CFunction wrapper) {
+static lua_CFunction take(lua_State *L, const char *name) {
     lua_getfield(L, -1, name);
-    lua_pushcclosure(L, wrapper, 1);
-    lua_setfield(L, -2, name);
+    lua_CFunction function = lua_tocfunction(L, -1);
+    lua_pop(L, 1);
+    return function;
 }
 
-void moonbus_open_strings(lua_State *L) {
-    luaL_requiref(L, "string", luaopen_string, 1);
-    lua_pushnil(L);
-    lua_setfield(L, -2, "dump");
-    wrap(L, "gmatch", string_gmatch);
-    wrap(L, "format", string_format);
-    wrap(L, "rep", string_rep);
-    lua_pop(L, 1);
-    lua_pushliteral(L, "");
-    lua_getmetatable(L, -1);
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable"); /* getmetatable("") is false */
-    lua_pop(L, 2);
-    luaL_requiref(L, "utf8", luaopen_utf8, 1);
-    lua_pop(L, 1);
+void moonbus_adopt_strings(lua_State *L) {
+    lua_gmatch = take(L, "gmatch");
+    lua_format = take(L, "format");
+    lua_rep = take(L, "rep");
 }
+
+const luaL_Reg moonbus_string_functions[] = {{"format", string_format}, {"gmatch", string_gmatch}, {"rep", string_rep}, {NULL, NULL}};

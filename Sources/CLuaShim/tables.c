@@ -6,24 +6,23 @@
 
 enum { MOVED_MAX = 10 * 1000 * 1000 }; /* elements a call of table.move: about 0.1 s */
 
+static lua_CFunction lua_move; /* Lua's own */
+
 /* table.move(a1, f, e, t [, a2]) moves e - f + 1 elements, present or not. */
 static int table_move(lua_State *L) {
     lua_Integer first = luaL_checkinteger(L, 2), last = luaL_checkinteger(L, 3);
     bool is_too_many = last >= first && (lua_Unsigned)last - (lua_Unsigned)first >= MOVED_MAX;
     if (is_too_many) return luaL_error(L, "too many elements to move: at most %d", MOVED_MAX);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, 1);
-    return 1;
+    return lua_move(L);
 }
 
-void moonbus_open_tables(lua_State *L) {
-    luaL_requiref(L, "table", luaopen_table, 1);
+void moonbus_adopt_tables(lua_State *L) {
     lua_getfield(L, -1, "move");
-    lua_pushcclosure(L, table_move, 1);
-    lua_setfield(L, -2, "move");
+    lua_move = lua_tocfunction(L, -1);
     lua_pop(L, 1);
 }
+
+const luaL_Reg moonbus_table_functions[] = {{"move", table_move}, {NULL, NULL}};
 
 /* ---- math.random ------------------------------------------------------------------------------------------------------------ */
 
@@ -96,9 +95,4 @@ static int math_randomseed(lua_State *L) {
     return 0;
 }
 
-void moonbus_open_math(lua_State *L) {
-    static const luaL_Reg ours[] = {{"random", math_random}, {"randomseed", math_randomseed}, {NULL, NULL}};
-    luaL_requiref(L, "math", luaopen_math, 1);
-    luaL_setfuncs(L, ours, 0);
-    lua_pop(L, 1);
-}
+const luaL_Reg moonbus_math_functions[] = {{"random", math_random}, {"randomseed", math_randomseed}, {NULL, NULL}};

@@ -47,7 +47,7 @@ static void raise_timeout(lua_State *L, lua_Debug *activation) {
         lua_sethook(L, NULL, 0, 0);
         return;
     }
-    if (!context->fault.is_located) moonbus_fault_locate(L, &context->fault);
+    if (!context->lane->fault.is_located) moonbus_fault_locate(L, &context->lane->fault);
     lua_sethook(L, raise_timeout, LUA_MASKCOUNT, 1);
     luaL_error(L, "time limit exceeded");
 }

@@ -63,6 +63,30 @@ import Testing
         #expect(try evaluate("(\(expression))") == expected)
     }
 
+    @Test(arguments: [
+        ("(function() math.floor = nil return math.floor == nil and math.ceil(0.5) end)()", "1"),
+        ("(function() local kept = math.floor math.floor = nil return math.floor == nil and kept(1.5) end)()", "1"),
+        ("(function() print = nil return print == nil and rawget(_G, 'print') == nil end)()", "true"),
+        ("(function() utf8 = nil return utf8 == nil and type(table) end)()", "\"table\""),
+        ("(function() string.trim = function(text) return text:match('%w+') end return (' x '):trim() end)()", "\"x\""),
+        ("(function() string.upper = function() return 'mine' end return ('x'):upper() end)()", "\"mine\""),
+        ("rawget(math, 'pi') == math.pi and rawget(_G, 'math') == math", "true"),
+        ("(next(utf8)) ~= nil and getmetatable(_G) == nil and getmetatable(math) == nil", "true"),
+        ("(function() local count = 0 for _ in pairs(coroutine) do count = count + 1 end return count end)()", "8"),
+        ("pcall(json.encode, math)", "false"),
+        (
+            "(function() local n = 0 setmetatable(_G, {__index = function() n = n + 1 end}) return absent == nil and type(math) == 'table' and n end)()",
+            "1"
+        ),
+        ("load('local m = math return m.floor(2.5), absent', '=x', 't', setmetatable({}, {__index = _G}))()", "2"),
+        ("select(2, pcall(string.rep))", "\"bad argument #1 to 'string.rep' (string expected, got no value)\""),
+        ("select(2, pcall(type))", "\"bad argument #1 to 'type' (value expected)\""),
+        ("'10' + 1", "11"),
+    ])
+    func `a library is as if all of it were there from the start`(expression: String, expected: String) throws {
+        #expect(try evaluate("(\(expression))") == expected)
+    }
+
     @Test func `randomness comes from the delivery's seed, and math.randomseed does not change it`() throws {
         try onLane { lane in
             let script = try Script(

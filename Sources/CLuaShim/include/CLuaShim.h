@@ -16,6 +16,7 @@
 
 typedef struct moonbus_lane moonbus_lane;
 typedef struct moonbus_context moonbus_context;
+typedef struct moonbus_functions moonbus_functions;
 
 /* ---- values across the border ---------------------------------------------------------------------------------- */
 
@@ -96,6 +97,7 @@ typedef struct {
     uint32_t effect_bytes_max; /* staged effects of one delivery; default 4 MiB */
     uint32_t effect_count_max; /* default 1,000 emits */
     uint32_t event_bytes_max;  /* one emitted event's data, encoded; default 256 KiB */
+    const moonbus_functions *functions; /* what the context has beside what is registered with it; may be NULL */
     void *host;              /* first argument of `call` */
     moonbus_host_function call;
 } moonbus_context_options;
@@ -108,6 +110,8 @@ void moonbus_context_destroy(moonbus_context *context);
 /* Makes `table.name` (table "" for a global) a host function. `signature` has one letter an argument; upper case
  * means optional (nil allowed), arguments past the signature are an error:
  *   s string · i integer · n number · b boolean · v any scalar or nil · j anything JSON can hold (arrives as MOONBUS_JSON)
+ *   T before f may be left out altogether: f(function) is f(nil, function)
+ *   p (at the end only) is not given by the script: where it called, "main.lua:12: "
  *   t table that may hold functions, arrives as MOONBUS_JSON with {"$function":N} in their place · f function
  *   * any number of further arguments (at the end only, not behind j or t; at most 6 arguments in all, more are left out): scalars as they
  *     are, other values as their text, as `tostring` makes it (for print)
@@ -115,6 +119,11 @@ void moonbus_context_destroy(moonbus_context *context);
  * A wrong argument raises: bad argument #2 to 'bus.emit' (duration expected, got table).
  * Returns 0, or a non-zero status when out of memory. Call before the first run. */
 int moonbus_context_register(moonbus_context *context, const char *table, const char *name, const char *signature, uint32_t function);
+/* A list of host functions that any number of contexts share, on any lanes: made once, and there as long as they are. At most 7
+ * tables of its own, and 64 functions a table, what the context itself has included. NULL, or non-zero, when out of memory or past
+ * that. */
+moonbus_functions *moonbus_functions_create(void);
+int moonbus_functions_add(moonbus_functions *functions, const char *table, const char *name, const char *signature, uint32_t function);
 /* Sets `table.name` to a JSON value, read-only for the script (e.g. `config` is table "" name "config"). */
 int moonbus_context_set(moonbus_context *context, const char *table, const char *name, const char *json, size_t size);
 /* What `require(name)` finds; compiled on first use, once. `chunk` is the name in error messages, e.g. "lib/x.lua". */

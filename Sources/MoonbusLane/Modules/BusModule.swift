@@ -14,29 +14,12 @@ import MoonbusEvents
 /// ```
 enum BusModule {
     static let functions = [
-        ModuleFunction("bus", "subscribe", "sTfs") { context, call throws(Refusal) in try subscribe(context, call) },
-        ModuleFunction("bus", "source", "tVVs") { context, call throws(Refusal) in try source(context, call) },
-        ModuleFunction("bus", "every", "dTfs") { context, call throws(Refusal) in try every(context, call) },
-        ModuleFunction("bus", "cron", "sTfs") { context, call throws(Refusal) in try cron(context, call) },
+        ModuleFunction("bus", "subscribe", "sTfp") { context, call throws(Refusal) in try subscribe(context, call) },
+        ModuleFunction("bus", "source", "tp") { context, call throws(Refusal) in try source(context, call) },
+        ModuleFunction("bus", "every", "dTfp") { context, call throws(Refusal) in try every(context, call) },
+        ModuleFunction("bus", "cron", "sTfp") { context, call throws(Refusal) in try cron(context, call) },
         ModuleFunction("bus", "request", "sJT") { context, call throws(Refusal) in try request(context, call) },
     ]
-
-    /// Runs in each context before the script, while the tables can still be written: makes the options optional, and
-    /// lets errors and declarations name the line that declared.
-    ///
-    /// Host functions have fixed arguments, so this is Lua: 1 KiB and 10 µs a context.
-    static let prelude = """
-        local pcall, error = pcall, error
-        local function declaration(declare)
-          return function(what, options, handler)
-            local _, place = pcall(error, "", 3)
-            if handler == nil then options, handler = nil, options end
-            local ok, problem = pcall(declare, what, options, handler, place)
-            if not ok then error(problem, 2) end
-          end
-        end
-        for _, name in ipairs({ "subscribe", "source", "every", "cron" }) do bus[name] = declaration(bus[name]) end
-        """
 
     // MARK: Declarations
 
@@ -88,7 +71,7 @@ enum BusModule {
         guard let function else { throw options.missing("a source with \"every\" or \"cron\" needs a function \"poll\"") }
         var source = Declarations.Source(name: name, schedule: schedule, function: function)
         source.result = try options.function("result")
-        source.line = line(call)
+        source.line = line(call, place: 1)
         try declare("bus.source", context) { draft throws(Refusal) in try draft.add(source) }
         return call.done()
     }
@@ -130,9 +113,9 @@ enum BusModule {
 
     // MARK: Options
 
-    private static func line(_ call: HostCall) -> Int? {
-        // "main.lua:12: ", from the prelude.
-        text(call, 3).split(separator: ":").dropFirst().first.flatMap { Int($0) }
+    /// - Parameter place: which argument says where the declaration is: "main.lua:12: ".
+    private static func line(_ call: HostCall, place: Int = 3) -> Int? {
+        text(call, place).split(separator: ":").dropFirst().first.flatMap { Int($0) }
     }
 
     private static func options(_ call: HostCall, of subject: String, known: [String]) throws(Refusal) -> (OptionReader, Int32) {

@@ -7,6 +7,24 @@ enum Modules {
     /// In the order of their ids.
     static let functions: [ModuleFunction] =
         BusModule.functions + KvModule.functions + LogModule.functions + TimeModule.functions + CryptoModule.functions
+
+    /// The same list, as the shim keeps it for all contexts of the process; nil when there was no memory for it.
+    static let shared = SharedFunctions(functions)
+}
+
+/// `@unchecked Sendable`: nothing changes in it once it is made.
+struct SharedFunctions: @unchecked Sendable {
+    let handle: OpaquePointer
+
+    init?(_ functions: [ModuleFunction]) {
+        guard let handle = moonbus_functions_create() else { return nil }
+        for (index, function) in functions.enumerated() {
+            let status = moonbus_functions_add(
+                handle, function.table.pointer, function.name.pointer, function.signature.pointer, UInt32(index))
+            guard status == 0 else { return nil }
+        }
+        self.handle = handle
+    }
 }
 
 /// A host function and how Lua calls it.

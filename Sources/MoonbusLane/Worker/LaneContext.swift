@@ -11,7 +11,10 @@ final class LaneContext {
     unowned(unsafe) let worker: LaneWorker
     /// The shim's context; nil while there is none.
     @exclusivity(unchecked) private(set) var state: OpaquePointer?
-    private(set) var declarations = Declarations()
+    /// What `main.lua` declared, as the host was told; empty until it is loaded.
+    private(set) var declared = LaneContext.nothing
+    /// Functions of sources that run until they are told to end.
+    private var endless: [Int32] = []
     /// What `main.lua` declares while it loads; nil otherwise.
     var draft: DeclarationDraft?
     var kv = KvCache()
@@ -28,6 +31,8 @@ final class LaneContext {
     /// Of deliveries that wait.
     var waiting: [UInt64: TaskState] = [:]
 
+    private static let nothing = JSON(.object([:]))
+
     init(_ blueprint: Blueprint, worker: LaneWorker) {
         self.blueprint = blueprint
         self.worker = worker
@@ -42,8 +47,7 @@ final class LaneContext {
     func taskState() -> TaskState? {
         if let task { return task }
         guard let delivery else { return nil }
-        let isSource = declarations.sources.contains { $0.schedule == .run && $0.function == delivery.pointee.function }
-        let state = TaskState(delivery.pointee, isSource: isSource)
+        let state = TaskState(delivery.pointee, isSource: endless.contains(delivery.pointee.function))
         task = state
         return state
     }
@@ -67,7 +71,9 @@ final class LaneContext {
         do throws(LoadFailure) {
             try create()
             try addModules()
-            declarations = try load()
+            let declarations = try load()
+            declared = declarations.json
+            endless = declarations.sources.filter { $0.schedule == .run }.map(\.function)
         } catch {
             destroy()
             throw error
@@ -75,7 +81,9 @@ final class LaneContext {
     }
 
     private func create() throws(LoadFailure) {
+        guard let functions = Modules.shared else { throw LoadFailure("not enough memory for the library", kind: "memory") }
         var options = moonbus_context_options()
+        options.functions = functions.handle
         options.identifier = UInt64(identifier)
         options.memory_bytes = blueprint.settings.memorySize
         options.cpu_us = blueprint.settings.cpuLimit
@@ -90,20 +98,12 @@ final class LaneContext {
             throw LoadFailure(
                 "no context: " + String(decoding: reason.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self), kind: "memory")
         }
-        for (index, function) in Modules.functions.enumerated() {
-            let status = moonbus_context_register(
-                state, function.table.pointer, function.name.pointer, function.signature.pointer, UInt32(index))
-            guard status == 0 else { throw LoadFailure("not enough memory for the library", kind: "memory") }
-        }
         if let patterns = blueprint.settings.emit?.map(\.text).joined(separator: "\n") {
             guard moonbus_context_restrict_emit(state, patterns, patterns.utf8.count) == 0 else {
                 throw LoadFailure("not enough memory for its permissions", kind: "memory")
             }
         }
-        let prelude = BusModule.prelude
-        let status = moonbus_context_load(state, prelude, prelude.utf8.count, "moonbus", UInt64.max)
-        guard status == MOONBUS_DONE else { throw failure() }
-        try set("config", to: blueprint.settings.config ?? JSON(.object([:])))
+        try set("config", to: blueprint.settings.config ?? Self.nothing)
     }
 
     private func set(_ name: String, to json: JSON) throws(LoadFailure) {

@@ -18,7 +18,7 @@ extension LaneWorker {
         do throws(LoadFailure) {
             try context.build()
             contexts[context.identifier] = context
-            context.declarations.json.withUnsafeBytes { output.frames.appendLoaded(context: context.identifier, isOK: true, json: $0) }
+            context.declared.withUnsafeBytes { output.frames.appendLoaded(context: context.identifier, isOK: true, json: $0) }
             if context.blueprint.settings.isCheck { remove(context) }
         } catch {
             refuse(context.identifier, error)
@@ -51,11 +51,11 @@ extension LaneWorker {
         for state in context.waiting.values { calls[state.call] = nil }
         if !lost.isEmpty { output.frames.appendLost(context: context.identifier, deliveries: lost) }
         guard !context.isLeaving else { return context.destroy() }
-        let before = context.declarations
+        let before = context.declared
         context.destroy()
         do throws(LoadFailure) {
             try context.build()
-            guard context.declarations == before else {
+            guard context.declared == before else {
                 throw LoadFailure("loaded again after a hard kill, the plugin declared something else than before", kind: "error")
             }
         } catch {

@@ -1,0 +1,416 @@
+/* Libraries that are made when a script asks for them.
+ *
+ * Lua's own way of opening a library interns every name and fills a table, in each context, for functions that most
+ * scripts never call: two thirds of a small context's memory, and half of the time that it takes to make one. Here the
+ * functions are gathered once a process, and a context begins with empty tables. Their metatable makes a member when it
+ * is asked for the first time, and puts it where it belongs: from then on the table has it like any other.
+ *
+ * Always true: `made` has a bit for each member that a table was given or that a script assigned, so that what a script
+ * removed stays removed. A script never sees the metatable: whatever would show a difference (pairs, next, rawget, rawset,
+ * getmetatable, setmetatable, json.encode) first completes the table, which takes the metatable away.
+ *
+ * All of it runs script-side, in the kill zone: members come from what was gathered, memory from the arena.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+enum { MEMBERS_MAX = 64 };
+
+typedef struct {
+    const char *name;
+    lua_CFunction function;             /* NULL: a value */
+    void (*push)(lua_State *L);         /* a value that is made; NULL: the next */
+    int type;                           /* LUA_TNUMBER or LUA_TSTRING */
+    bool is_integer;
+    lua_Integer integer;
+    lua_Number number;
+    const char *text;
+    size_t text_size;
+} member;
+
+typedef struct {
+    const char *name;
+    int count;
+    member members[MEMBERS_MAX];
+} library;
+
+static library libraries[MOONBUS_LIBRARIES_OWN] = {
+    {"_G", 0, {}}, {"string", 0, {}}, {"table", 0, {}}, {"math", 0, {}}, {"utf8", 0, {}}, {"coroutine", 0, {}},
+    {"json", 0, {}}, {"bus", 0, {}}, {"time", 0, {}},
+};
+static library string_metamethods; /* "10" + 1 */
+
+/* ---- gathering: once a process -------------------------------------------------------------------------------------------- */
+
+static member *add(library *to, const char *name) {
+    for (int index = 0; index < to->count; index++)
+        if (strcmp(to->members[index].name, name) == 0) return &to->members[index];
+    if (to->count == MEMBERS_MAX) abort(); /* a Lua with more functions than this was made for */
+    to->members[to->count].name = name;
+    return &to->members[to->count++];
+}
+
+static void add_functions(library *to, const luaL_Reg *functions) {
+    for (; functions->name != NULL; functions++) add(to, functions->name)->function = functions->func;
+}
+
+/* Copies what is below the top of the stack: the scratch state ends with the gathering. */
+static const char *keep(lua_State *L, int index, size_t *size) {
+    const char *text = lua_tolstring(L, index, size);
+    char *copy = malloc(*size + 1);
+    if (copy == NULL) abort();
+    return memcpy(copy, text, *size + 1);
+}
+
+static bool is_listed(const char *name, const char *const *names) {
+    for (; *names != NULL; names++)
+        if (strcmp(*names, name) == 0) return true;
+    return false;
+}
+
+/* Takes the functions and constants of the table on top: all but `refused`, or only `allowed`. Stack [-1, +0, may raise]. */
+static void adopt(lua_State *L, library *to, const char *const *allowed, const char *const *refused) {
+    lua_pushnil(L);
+    while (lua_next(L, -2) != 0) {
+        const char *name = lua_tostring(L, -2);
+        bool is_wanted = allowed != NULL ? is_listed(name, allowed) : !is_listed(name, refused);
+        if (is_wanted && !lua_istable(L, -1)) {
+            size_t size;
+            member *into = add(to, keep(L, -2, &size));
+            into->function = lua_tocfunction(L, -1);
+            into->type = lua_type(L, -1);
+            into->is_integer = lua_isinteger(L, -1);
+            into->integer = lua_tointeger(L, -1);
+            into->number = lua_tonumber(L, -1);
+            if (into->type == LUA_TSTRING) into->text = keep(L, -1, &into->text_size);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void push_null(lua_State *L) {
+    lua_pushlightuserdata(L, (void *)&moonbus_key_null);
+}
+
+/* What Lua ships: an allow-list for the globals; of the libraries everything but string.dump. */
+static int gather_lua(lua_State *L) {
+    static const char *const globals[] = {
+        "_VERSION", "assert", "error", "ipairs", "pairs", "rawequal", "select", "tonumber", "type", NULL,
+    };
+    static const char *const no_strings[] = {"dump", NULL}, *const nothing[] = {NULL}, *const not_methods[] = {"__index", NULL};
+    luaL_openlibs(L);
+    lua_pushglobaltable(L);
+    adopt(L, &libraries[MOONBUS_LIBRARY_GLOBALS], globals, NULL);
+    lua_getglobal(L, "string");
+    moonbus_adopt_strings(L);
+    adopt(L, &libraries[MOONBUS_LIBRARY_STRING], NULL, no_strings);
+    lua_getglobal(L, "table");
+    moonbus_adopt_tables(L);
+    adopt(L, &libraries[MOONBUS_LIBRARY_TABLE], NULL, nothing);
+    lua_getglobal(L, "math");
+    adopt(L, &libraries[MOONBUS_LIBRARY_MATH], NULL, nothing);
+    lua_getglobal(L, "utf8");
+    adopt(L, &libraries[MOONBUS_LIBRARY_UTF8], NULL, nothing);
+    lua_pushliteral(L, "");
+    lua_getmetatable(L, -1);
+    adopt(L, &string_metamethods, NULL, not_methods);
+    return 0;
+}
+
+static void gather(void) {
+    lua_State *L = luaL_newstate();
+    if (L == NULL) abort();
+    lua_pushcfunction(L, gather_lua);
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK) abort();
+    lua_close(L);
+    add_functions(&libraries[MOONBUS_LIBRARY_GLOBALS], moonbus_base_functions);
+    add_functions(&libraries[MOONBUS_LIBRARY_STRING], moonbus_string_functions);
+    add_functions(&libraries[MOONBUS_LIBRARY_TABLE], moonbus_table_functions);
+    add_functions(&libraries[MOONBUS_LIBRARY_MATH], moonbus_math_functions);
+    add_functions(&libraries[MOONBUS_LIBRARY_COROUTINE], moonbus_coroutine_functions);
+    add_functions(&libraries[MOONBUS_LIBRARY_JSON], moonbus_json_functions);
+    add_functions(&libraries[MOONBUS_LIBRARY_BUS], moonbus_bus_functions);
+    add_functions(&libraries[MOONBUS_LIBRARY_TIME], moonbus_time_functions);
+    add(&libraries[MOONBUS_LIBRARY_JSON], "null")->push = push_null;
+}
+
+void moonbus_library_prepare(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, gather);
+}
+
+/* ---- host functions: members behind the library's own ---------------------------------------------------------------------- */
+
+/* "kv" of "kv.get"; size 0: a global. */
+static size_t table_size(const moonbus_host_entry *entry) {
+    const char *dot = strchr(entry->name, '.');
+    return dot != NULL ? (size_t)(dot - entry->name) : 0;
+}
+
+static const char *field_name(const moonbus_host_entry *entry) {
+    size_t size = table_size(entry);
+    return size > 0 ? entry->name + size + 1 : entry->name;
+}
+
+static bool is_table(const moonbus_host_entry *entry, const char *name, size_t size) {
+    return table_size(entry) == size && memcmp(entry->name, name, size) == 0;
+}
+
+/* The library that has the name; MOONBUS_LIBRARY_GLOBALS: none has. */
+static int library_named(const moonbus_host_entry *entries, const char *name, size_t size) {
+    for (int index = MOONBUS_LIBRARY_STRING; index < MOONBUS_LIBRARIES_OWN; index++)
+        if (strlen(libraries[index].name) == size && memcmp(libraries[index].name, name, size) == 0) return index;
+    for (; entries != NULL; entries = entries->next)
+        if (size > 0 && is_table(entries, name, size)) return entries->library;
+    return MOONBUS_LIBRARY_GLOBALS;
+}
+
+bool moonbus_library_place(moonbus_host_entry *entry, const moonbus_host_entry *others) {
+    size_t size = table_size(entry);
+    int index = size > 0 ? library_named(others, entry->name, size) : MOONBUS_LIBRARY_GLOBALS;
+    int last = MOONBUS_LIBRARIES_OWN - 1;
+    int ordinal = index < MOONBUS_LIBRARIES_OWN ? libraries[index].count : 0;
+    for (const moonbus_host_entry *other = others; other != NULL; other = other->next) {
+        if (other->library > last) last = other->library;
+        if (size > 0 && index == MOONBUS_LIBRARY_GLOBALS) continue; /* a table of its own */
+        if (other->library == index && other->ordinal >= ordinal) ordinal = other->ordinal + 1;
+    }
+    if (size > 0 && index == MOONBUS_LIBRARY_GLOBALS) {
+        index = last + 1;
+        ordinal = 0;
+    }
+    if (index >= MOONBUS_LIBRARIES_MAX || ordinal >= MEMBERS_MAX) return false;
+    entry->library = (uint8_t)index;
+    entry->ordinal = (uint8_t)ordinal;
+    return true;
+}
+
+/* ---- making a member --------------------------------------------------------------------------------------------------------- */
+
+/* Pushes a table whose members are made when they are asked for. Stack [-0, +1, may raise]. */
+static void push_lazy_table(lua_State *L, moonbus_context *context, int index) {
+    lua_newtable(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, context->lazy_reference);
+    lua_setmetatable(L, -2);
+    const void *table = lua_topointer(L, -1);
+    for (int other = 0; other < MOONBUS_LIBRARIES_MAX; other++) /* one that a script dropped may have been at this address */
+        if (context->libraries[other].table == table) context->libraries[other].table = NULL;
+    context->libraries[index].table = table;
+}
+
+/* Names library functions in errors of functions that were called without a name. Stack: the table on top [-0, +0, may raise]. */
+static void note_loaded(lua_State *L, const char *name) {
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
+
+/* Pushes the library's table as the globals have it. Stack [-0, +1, may raise]. */
+static void push_library(lua_State *L, moonbus_context *context, int index) {
+    push_lazy_table(L, context, index);
+    if (index < MOONBUS_LIBRARY_JSON) note_loaded(L, libraries[index].name);
+    else if (context->sealed) moonbus_push_sealed(L);
+}
+
+static void push_value(lua_State *L, const member *from) {
+    if (from->function != NULL) lua_pushcfunction(L, from->function);
+    else if (from->push != NULL) from->push(L);
+    else if (from->type == LUA_TSTRING) lua_pushlstring(L, from->text, from->text_size);
+    else if (from->is_integer) lua_pushinteger(L, from->integer);
+    else lua_pushnumber(L, from->number);
+}
+
+static void push_host_function(lua_State *L, const moonbus_host_entry *entry) {
+    lua_pushlightuserdata(L, (void *)entry);
+    lua_pushcclosure(L, moonbus_host_call_function, 1);
+}
+
+static const member *find_member(const library *in, const char *name, int *ordinal) {
+    for (*ordinal = 0; *ordinal < in->count; (*ordinal)++)
+        if (strcmp(in->members[*ordinal].name, name) == 0) return &in->members[*ordinal];
+    return NULL;
+}
+
+/* What a name means in a library: where its bit is, and how it is pushed. */
+typedef struct {
+    uint64_t *made;
+    uint64_t bit;
+    const member *own;
+    const moonbus_host_entry *host;
+    int library; /* a library, as a member of the globals; MOONBUS_LIBRARY_GLOBALS: none */
+} meaning;
+
+/* False when the name is none of the library's. */
+static bool find(moonbus_context *context, int index, const char *name, meaning *found) {
+    int ordinal;
+    *found = (meaning){.made = &context->libraries[index].made};
+    if (index < MOONBUS_LIBRARIES_OWN && (found->own = find_member(&libraries[index], name, &ordinal)) != NULL) {
+        found->bit = (uint64_t)1 << ordinal;
+        return true;
+    }
+    for (const moonbus_host_entry *entry = context->host_entries; entry != NULL; entry = entry->next) {
+        if (entry->library != index || strcmp(field_name(entry), name) != 0) continue;
+        found->host = entry;
+        found->bit = (uint64_t)1 << entry->ordinal;
+        return true;
+    }
+    if (index != MOONBUS_LIBRARY_GLOBALS) return false;
+    found->library = library_named(context->host_entries, name, strlen(name));
+    found->made = &context->libraries_made;
+    found->bit = (uint64_t)1 << found->library;
+    return found->library != MOONBUS_LIBRARY_GLOBALS;
+}
+
+/* Stack [-0, +1, may raise]. */
+static void push_meaning(lua_State *L, moonbus_context *context, const meaning *what) {
+    if (what->own != NULL) push_value(L, what->own);
+    else if (what->host != NULL) push_host_function(L, what->host);
+    else push_library(L, context, what->library);
+}
+
+static int library_of(const moonbus_context *context, const void *table) {
+    for (int index = 0; index < MOONBUS_LIBRARIES_MAX; index++)
+        if (context->libraries[index].table == table) return index;
+    return -1;
+}
+
+/* ---- the metatable ------------------------------------------------------------------------------------------------------------ */
+
+/* __index(table, key): makes the member, once. */
+static int make_member(lua_State *L) {
+    moonbus_context *context = moonbus_context_of(L);
+    int index = library_of(context, lua_topointer(L, 1));
+    meaning found;
+    if (index < 0 || lua_type(L, 2) != LUA_TSTRING || !find(context, index, lua_tostring(L, 2), &found)) return 0;
+    if (*found.made & found.bit) return 0; /* removed */
+    push_meaning(L, context, &found);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 1);
+    *found.made |= found.bit;
+    return 1;
+}
+
+/* __newindex(table, key, value): what a script assigns is not made any more. */
+static int assign_member(lua_State *L) {
+    moonbus_context *context = moonbus_context_of(L);
+    int index = library_of(context, lua_topointer(L, 1));
+    meaning found;
+    lua_settop(L, 3);
+    bool is_ours = index >= 0 && lua_type(L, 2) == LUA_TSTRING && find(context, index, lua_tostring(L, 2), &found);
+    lua_rawset(L, 1);
+    if (is_ours) *found.made |= found.bit;
+    return 0;
+}
+
+static int next_member(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    if (lua_next(L, 1)) return 2;
+    lua_pushnil(L);
+    return 1;
+}
+
+static int pairs_of_members(lua_State *L) {
+    moonbus_library_complete(L, 1);
+    lua_pushcfunction(L, next_member);
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    return 3;
+}
+
+/* Asks for a member, as a script would. */
+static void touch(lua_State *L, int table, const char *name) {
+    lua_getfield(L, table, name);
+    lua_pop(L, 1);
+}
+
+static void touch_all(lua_State *L, const moonbus_context *context, int index, int table) {
+    if (index < MOONBUS_LIBRARIES_OWN)
+        for (int ordinal = 0; ordinal < libraries[index].count; ordinal++) touch(L, table, libraries[index].members[ordinal].name);
+    for (const moonbus_host_entry *entry = context->host_entries; entry != NULL; entry = entry->next) {
+        if (entry->library == index) touch(L, table, field_name(entry));
+        if (index != MOONBUS_LIBRARY_GLOBALS || entry->library < MOONBUS_LIBRARIES_OWN) continue;
+        lua_pushlstring(L, entry->name, table_size(entry));
+        lua_gettable(L, table);
+        lua_pop(L, 1);
+    }
+    if (index != MOONBUS_LIBRARY_GLOBALS) return;
+    for (int other = MOONBUS_LIBRARY_STRING; other < MOONBUS_LIBRARIES_OWN; other++) touch(L, table, libraries[other].name);
+}
+
+void moonbus_library_complete(lua_State *L, int table) {
+    moonbus_context *context = moonbus_context_of(L);
+    if (lua_type(L, table) != LUA_TTABLE || !lua_getmetatable(L, table)) return;
+    bool is_lazy = lua_topointer(L, -1) == context->lazy_metatable;
+    lua_pop(L, 1);
+    if (!is_lazy) return;
+    table = lua_absindex(L, table);
+    luaL_checkstack(L, 12, "library");
+    touch_all(L, context, library_of(context, lua_topointer(L, table)), table);
+    lua_pushnil(L);
+    lua_setmetatable(L, table);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------------------ */
+
+/* Strings have methods from the start, and arithmetic on their numbers. */
+static void open_strings(lua_State *L) {
+    lua_pushliteral(L, "");
+    lua_createtable(L, 0, string_metamethods.count + 2);
+    for (int ordinal = 0; ordinal < string_metamethods.count; ordinal++) {
+        lua_pushcfunction(L, string_metamethods.members[ordinal].function);
+        lua_setfield(L, -2, string_metamethods.members[ordinal].name);
+    }
+    lua_getglobal(L, "string");
+    lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable"); /* getmetatable("") is false */
+    lua_setmetatable(L, -2);
+    lua_pop(L, 1);
+}
+
+void moonbus_open_library(lua_State *L) {
+    moonbus_context *context = moonbus_context_of(L);
+    static const luaL_Reg metamethods[] = {
+        {"__index", make_member}, {"__newindex", assign_member}, {"__pairs", pairs_of_members}, {NULL, NULL},
+    };
+    lua_createtable(L, 0, 3);
+    luaL_setfuncs(L, metamethods, 0);
+    context->lazy_metatable = lua_topointer(L, -1);
+    lua_pushvalue(L, -1);
+    context->lazy_reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushglobaltable(L);
+    context->libraries[MOONBUS_LIBRARY_GLOBALS].table = lua_topointer(L, -1);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "_G");
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "_G");
+    lua_pop(L, 1);
+    lua_pushvalue(L, -2);
+    lua_setmetatable(L, -2);
+    lua_pop(L, 2);
+    open_strings(L);
+}
+
+/* Libraries that were asked for before the context was sealed: its host's doing, no script's. */
+void moonbus_library_seal(lua_State *L) {
+    moonbus_context *context = moonbus_context_of(L);
+    lua_pushglobaltable(L);
+    lua_pushnil(L);
+    while (lua_next(L, -2) != 0) {
+        if (lua_istable(L, -1) && library_of(context, lua_topointer(L, -1)) >= MOONBUS_LIBRARY_JSON) {
+            moonbus_push_sealed(L);
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, -4); /* a field that is there: the traversal goes on */
+        } else {
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+}
