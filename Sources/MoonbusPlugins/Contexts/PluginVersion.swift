@@ -13,12 +13,10 @@ final class PluginVersion: HandlerEndpoint {
     var number = 0
     /// Those that are not gone.
     private(set) var contexts: [PluginContext] = []
-    var declarations = Declarations() {
-        didSet {
-            endless = Set(declarations.sources.lazy.filter { $0.schedule == .run }.map(\.function))
-            pollers = Set(declarations.sources.lazy.filter { $0.schedule != .run }.map(\.function))
-        }
-    }
+    /// What it declared; only until the bus has it, in its own form: most of it is options that nobody uses.
+    private(set) var declarations = Declarations()
+    /// Names of what it declared: subscriptions, sources, timers.
+    private(set) var names: [String] = []
     /// Functions of sources that run until they are told to end.
     private(set) var endless: Set<Int32> = []
     /// Functions of sources that are polled: what they return is their new cursor.
@@ -36,6 +34,15 @@ final class PluginVersion: HandlerEndpoint {
 
     /// Deliveries that its contexts have and have not answered.
     var flightCount: Int { contexts.reduce(0) { $0 + $1.flightCount } }
+
+    func declare(_ declarations: Declarations) {
+        self.declarations = declarations
+        names = declarations.subscriptions.map(\.name) + declarations.sources.map(\.name) + declarations.timers.map(\.name)
+        endless = Set(declarations.sources.lazy.filter { $0.schedule == .run }.map(\.function))
+        pollers = Set(declarations.sources.lazy.filter { $0.schedule != .run }.map(\.function))
+    }
+
+    func forgetDeclarations() { declarations = Declarations() }
 
     func add(_ context: PluginContext) { contexts.append(context) }
 

@@ -135,12 +135,10 @@ extension PluginHost {
             case .active where plugin.loading != nil: .loading
             case .active: .failed
             }
-        let declared = serving?.declarations
-        let names =
-            (declared?.subscriptions.map(\.name) ?? []) + (declared?.sources.map(\.name) ?? []) + (declared?.timers.map(\.name) ?? [])
         return PluginStatus(
             name: plugin.name, state: state, version: plugin.versionCount, digest: serving?.source.digest ?? 0, since: plugin.since,
-            lanes: Set(serving?.contexts.map(\.lane.number) ?? []).sorted(), subscriptions: names.map { "\(plugin.name).\($0)" },
+            lanes: Set(serving?.contexts.map(\.lane.number) ?? []).sorted(),
+            subscriptions: (serving?.names ?? []).map { "\(plugin.name).\($0)" },
             inFlight: serving?.flightCount ?? 0, strikes: plugin.strikes.count, error: plugin.failure)
     }
 }

@@ -9,7 +9,8 @@ extension PluginHost {
     func drain(_ version: PluginVersion) {
         version.isDraining = true
         // Sources that run for ever end when they are told to; their successor begins where they committed last.
-        for context in version.contexts {
+        // (Only those with flights are looked at: a lane with many plugins has many flights to look through.)
+        for context in version.contexts where context.flightCount > 0 && !version.endless.isEmpty {
             context.lane.cancel(reason: "the plugin is replaced") { $0.isEndless && $0.context === context }
         }
         if version.flightCount == 0 { return retire(version) }
@@ -33,7 +34,9 @@ extension PluginHost {
             let lane = context.lane
             context.phase = .leaving
             lane.send { $0.appendUnload(context: context.number) }
-            interrupted += lane.giveUp { $0.context === context }.map { Outcome(delivery: $0, .interrupted) }
+            if context.flightCount > 0 {
+                interrupted += lane.giveUp { $0.context === context }.map { Outcome(delivery: $0, .interrupted) }
+            }
             lane.contexts[context.number] = nil
             version.remove(context)
         }

@@ -29,7 +29,7 @@ final class PluginLoad {
     func loaded(_ declarations: Declarations) {
         guard !isOver else { return }
         let isFirst = unanswered == version.manifest.contexts
-        if isFirst { version.declarations = declarations }
+        if isFirst { version.declare(declarations) }
         guard declarations == version.declarations else {
             return fail(
                 PluginError(
@@ -42,7 +42,9 @@ final class PluginLoad {
         unanswered -= 1
         guard unanswered == 0 else { return }
         isOver = true
-        finish(self, Result { () throws(PluginError) in try SubscriptionCompiler(version).specs() })
+        let specs = Result { () throws(PluginError) in try SubscriptionCompiler(version).specs() }
+        version.forgetDeclarations()
+        finish(self, specs)
     }
 
     /// Makes sure that `finish` is not called any more.

@@ -28,7 +28,10 @@ public struct Manifest: Sendable, Hashable {
     /// What the plugin may do.
     public var permissions = Permissions()
     /// A JSON object: what Lua sees as `config`.
-    public var config = JSON(.object([:]))
+    public var config = Manifest.noConfig
+
+    /// One for all that have none: most plugins do.
+    private static let noConfig = JSON(.object([:]))
 
     /// The manifest of a plugin that has none.
     public init() {}
