@@ -215,5 +215,10 @@ void moonbus_test_fail_next_context(uint64_t n);
 double moonbus_floor_dispatch(uint64_t count);
 /* The C floor of W2: `events` to `contexts` plain states, a fresh table each. Returns seconds of CPU, negative on error. */
 double moonbus_floor_fanout(uint32_t contexts, uint64_t events);
+typedef struct {
+    double seconds, bytes; /* of one: CPU time, and resident memory; negative on error */
+} moonbus_floor_cost;
+/* The C floor of W6: `count` plain states, each with safe libraries, the bench's plugin compiled from its source, and one event. */
+moonbus_floor_cost moonbus_floor_contexts(uint32_t count);
 
 #endif
