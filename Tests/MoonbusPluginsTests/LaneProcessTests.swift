@@ -127,6 +127,23 @@ import Testing
         }
     }
 
+    /// Five events that each run up to a limit of 30 s lie in front of the neighbour's.
+    @Test func `a plugin that holds its lane while others wait gets one of its own, and they are served`() async throws {
+        try await Rig.run(lanes: lanes()) { rig in
+            try await rig.host.load("counter", source: counting)
+            try await rig.host.load(
+                "holder", source: "bus.subscribe('hold', { name = 'hold' }, function() while true do end end)",
+                manifest: "[limits]\ncpu = \"30s\"")
+            _ = try await rig.bus.emit((0..<5).map { _ in try Event(type: EventType("hold")) })
+            #expect(try await rig.answer("count.up") == 1)
+            let secluded = await rig.notice { if case .secluded = $0.kind { true } else { false } }
+            #expect(secluded?.plugin == "holder")
+            let (holder, counter) = (await rig.status("holder"), await rig.status("counter"))
+            #expect(holder?.strikes == 0)
+            #expect(holder?.lanes != counter?.lanes)
+        }
+    }
+
     @Test func `a plugin that breaks its lane while it loads is quarantined and the others go on`() async throws {
         try await Rig.run(lanes: lanes()) { rig in
             try await rig.host.load("counter", source: counting)

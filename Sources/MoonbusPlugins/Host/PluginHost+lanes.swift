@@ -128,7 +128,7 @@ extension PluginHost {
             return finishStoppingIfIdle()
         }
 
-        let culprit = running.isRunning ? UInt32(exactly: running.context).flatMap { lane.contexts[$0] } : nil
+        let culprit = running.isRunning && end != .yielded ? UInt32(exactly: running.context).flatMap { lane.contexts[$0] } : nil
         settleLost(lane, end, culprit: culprit.map { ($0, running.task) })
         let contexts = lane.contexts.values.sorted { $0.number < $1.number }
         lane.contexts = [:]
@@ -201,10 +201,24 @@ extension PluginHost {
         case .slow(let number):
             guard let context = UInt32(exactly: number).flatMap({ lane.contexts[$0] }), lane.contexts.count > 1 else { return }
             context.wasSlow()
+            evict(context, from: lane)
         case .overran(let used, let limit):
             convict(lane, "it ran for \(milliseconds(used)) ms of CPU time, its limit is \(milliseconds(limit)) ms")
         case .silent(let time): convict(lane, "it had work and gave no sign for \(milliseconds(time)) ms")
         }
+    }
+
+    /// Gives a plugin that holds a lane on which others wait a lane of its own, and the others theirs back.
+    ///
+    /// What it has queued there would hold it for its CPU limit each, and a lane that runs hears nothing: so the process ends, and everything
+    /// that it had is due again. That costs a lane's start, once for such a plugin.
+    private func evict(_ context: PluginContext, from lane: Lane) {
+        let plugin = context.version.plugin
+        guard lane.watch.ran > configuration.hold, case .process = lane.home, context.phase == .serving, !plugin.isSecluded else { return }
+        let othersWait = lane.contexts.values.contains { $0.version.plugin !== plugin && $0.flightCount > $0.waitingCount }
+        guard othersWait else { return }
+        seclude(plugin, because: "a handler ran for \(milliseconds(lane.watch.ran)) ms while others waited for its lane")
+        laneEnded(lane, .yielded)
     }
 
     /// Ends a process; of a thread, which can't be ended, only says so.

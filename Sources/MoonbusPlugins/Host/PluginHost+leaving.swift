@@ -101,7 +101,7 @@ extension PluginHost {
         for waiting in waiting { waiting(.failure(error)) }
     }
 
-    private func seclude(_ plugin: Plugin, because reason: String) {
+    func seclude(_ plugin: Plugin, because reason: String) {
         guard !plugin.isSecluded else { return }
         plugin.isSecluded = true
         tell(.secluded(reason: reason), about: plugin.name)

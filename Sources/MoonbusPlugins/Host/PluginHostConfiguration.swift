@@ -28,6 +28,8 @@ public struct PluginHostConfiguration: Sendable {
     /// What a lane may overrun the limit of what it is running, in CPU time, before it is killed: the time that the lane itself needs
     /// for its interrupt and its own hard kill, with a margin.
     public var overrun: Duration = .milliseconds(750)
+    /// CPU time that one run may hold a lane process on which other plugins wait; then its plugin gets a lane of its own.
+    public var hold: Duration = .milliseconds(200)
     /// How long a lane that has something to do may stand still, in wall time, before it is killed.
     public var silence: Duration = .seconds(10)
     /// Lines that a plugin may log each second; those above are counted, not written. Its lane has a lower bound of its own; this one holds when

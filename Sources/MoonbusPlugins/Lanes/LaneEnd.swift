@@ -6,6 +6,8 @@ enum LaneEnd: Equatable, CustomStringConvertible {
     case signalled(Int32)
     /// The host ended it: what it sent was no frame, or it ran or was silent for too long.
     case broke(String)
+    /// The host ended it because one plugin held it while others waited: nobody broke it.
+    case yielded
     /// Its end of the socket is closed: a thread that ended, or a process that has not been waited for.
     case closed
 
@@ -14,6 +16,7 @@ enum LaneEnd: Equatable, CustomStringConvertible {
         case .exited(let status): "its lane ended with status \(status)"
         case .signalled(let signal): "its lane died with signal \(Self.name(of: signal))"
         case .broke(let why): "its lane was ended by the host: \(why)"
+        case .yielded: "its lane was held by one plugin while others waited"
         case .closed: "its lane closed its socket"
         }
     }
@@ -25,7 +28,7 @@ enum LaneEnd: Equatable, CustomStringConvertible {
         case .signalled(let signal): signal != SIGKILL && signal != SIGTERM && signal != SIGINT && signal != SIGHUP
         case .exited(let status): status != 0
         case .broke: true
-        case .closed: false
+        case .closed, .yielded: false
         }
     }
 

@@ -26,6 +26,8 @@ struct LaneWatch {
     private var cpuThen: Duration = .zero
     private var cpuLast: Duration = .zero
     private var lastContext: UInt64?
+    /// CPU time that the run which goes on has used since it was first seen; zero when none does, or the lane has no clock of its own.
+    private(set) var ran: Duration = .zero
     /// When it was looked at last; CLOCK_MONOTONIC, nanoseconds.
     private var looked: UInt64?
     /// When there was last a sign of life: a frame, another run, CPU time. CLOCK_MONOTONIC, nanoseconds.
@@ -61,6 +63,7 @@ struct LaneWatch {
             heard = now
         }
         cpuLast = cpu ?? .zero
+        ran = reading.isRunning ? cpuLast - cpuThen : .zero
         if reading.sequence == sequence, isBusy, let cpu {
             // Between two runs of script code the lane's own code works: it has no limit of its own, and needs milliseconds.
             let limit = reading.isRunning ? reading.limit : limits.silence
