@@ -47,6 +47,21 @@ import Testing
         #expect(await service.end() == 0)
     }
 
+    @Test func `what can't be loaded at the start is said with its place, and the others serve`() async throws {
+        let scratch = try Scratch()
+        try scratch.write(Self.hello, to: "plugins/hello.lua")
+        try scratch.write("local x =\nbus.subscribe(", to: "plugins/broken.lua")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        let failed = try await service.line("failed")
+        #expect(failed.value(at: ["plugin"])?.string == "broken")
+        #expect(failed.value(at: ["error", "file"])?.string == "broken.lua")
+        #expect(failed.value(at: ["error", "line"]) == 2)
+        let outcome = try await Executable.run(Self.ask, in: scratch.url, environment: environment)
+        #expect(outcome.output.contains("Hello, Ada"))
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+    }
+
     @Test func `a port that is taken is said so, with 73, and the other service goes on`() async throws {
         let scratch = try Scratch()
         try scratch.write(Self.hello, to: "plugins/hello.lua")

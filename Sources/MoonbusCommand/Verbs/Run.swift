@@ -113,8 +113,13 @@ private struct Server {
         let port = try await startAll()
         let milliseconds = (ContinuousClock().now - start) / .milliseconds(1)
         let host = settings.host == "::1" ? "[::1]" : settings.host
-        view.ready(
-            url: "http://\(host):\(port)", settings: settings, plugins: await runtime.plugins?.plugins() ?? [], milliseconds: milliseconds)
+        let plugins = await runtime.plugins?.plugins() ?? []
+        view.ready(url: "http://\(host):\(port)", settings: settings, plugins: plugins, milliseconds: milliseconds)
+        // Notices are read from here on: what could not be loaded at the start would stay a cross without a reason.
+        for plugin in plugins where plugin.version == 0 {
+            guard let error = plugin.error else { continue }
+            view.show(PluginNotice(time: .now(), plugin: plugin.name, kind: .failed(error, serving: nil)))
+        }
         let notices = Task { await showNotices() }
         let (asked, ask) = AsyncStream.makeStream(of: UnixSignal.self)
         // The sequence has one iterator, so one task reads it: the first signal asks, the second one means it.

@@ -33,6 +33,12 @@ public struct PluginNotice: Sendable, CustomStringConvertible {
     /// What happened.
     public var kind: Kind
 
+    package init(time: Timestamp, plugin: String?, kind: Kind) {
+        self.time = time
+        self.plugin = plugin
+        self.kind = kind
+    }
+
     /// The notice on one line.
     public var description: String {
         let name = plugin ?? ""
