@@ -223,7 +223,7 @@ struct moonbus_context {
     const moonbus_host_entry *host_entries; /* those of its own, then options.functions */
     moonbus_module *modules;
     moonbus_library_state libraries[MOONBUS_LIBRARIES_MAX];
-    uint32_t libraries_made;    /* bits: their tables are in the globals, or were */
+    uint64_t libraries_made;    /* bits: their tables are in the globals, or were */
     const void *lazy_metatable; /* of tables whose members are made when they are asked for */
     int lazy_reference;
     char *emit_patterns; /* NUL-separated, ended by an empty one; NULL: anything may be emitted */
