@@ -29,21 +29,26 @@ struct Opening {
     func writer() throws(JournalError) -> Writer {
         let lock = try lockedFolder()
         let isThere = Self.size(of: path) != nil
-        let mark = try HighWaterMark(folder: folder)
+        var mark = try HighWaterMark(folder: folder)
         var isTaken = false
         defer { if !isTaken { mark.closeFile() } }
         let loss = loss(mark: mark, isThere: isThere)
         if let loss, !options.acceptsLoss { throw damaged(loss.reason) }
-        // The writer's closure keeps the lock for as long as the file is open.
         do {
-            if !isThere { try create() }
+            if !isThere {
+                // The mark before the file: a first opening that is cut short must not look like a file whose mark was lost.
+                try mark.note { $0 = .init(end: $0.end) }
+                try mark.sync()
+                try create()
+            }
             let queue = try DatabaseQueue(path: path, configuration: configuration)
-            try queue.writeWithoutTransaction { try check($0, wasClosed: mark.content.isClosed) }
+            let content = mark.content
+            try queue.writeWithoutTransaction { try check($0, wasClosed: content.isClosed) }
             try Schema.migrator.migrate(queue)
             isTaken = true
-            let log = CommitLog(mark: mark, path: logPath, end: mark.content.end)
+            let log = CommitLog(mark: mark, path: logPath, end: content.end)
             return try Writer(queue: queue, keeping: lock) { connection in
-                try store(connection, log, mark.content, loss)
+                try store(connection, log, content, loss)
             }
         } catch {
             throw StoreFailure(error).journalError(path: path)

@@ -90,6 +90,11 @@ public final class SQLiteJournal: Journal {
         post(.trim(position, owing, completion))
     }
 
+    /// Runs a PRAGMA on the one connection and gives its number: so a test sees how it is set, and makes it fail like a full disk.
+    package func pragma(_ text: String, completion: @escaping @Sendable (Result<Int64, JournalError>) -> Void) {
+        post(.pragma(text, completion))
+    }
+
     private func post(_ call: Call) {
         if !writer.post(call) { call.fail(JournalError(.unavailable, "\(path): the journal is closed: open it again")) }
     }

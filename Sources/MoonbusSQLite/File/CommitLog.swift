@@ -8,8 +8,12 @@ internal import MoonbusJournal
 final class CommitLog {
     private var mark: HighWaterMark
     private let path: String
-    /// Frames in the log after the last commit; SQLite's hook writes it.
+    /// Frames in the log after the last commit, and whether that has been noted; SQLite's hook writes both.
     private let frames: UnsafeMutablePointer<Int32>
+    private var isNoted: Bool {
+        get { frames[1] == 0 }
+        set { frames[1] = newValue ? 0 : 1 }
+    }
     /// Which filling of the log it is; nil: it may have been started over since we looked.
     private var salts: WriteAheadLog.Salts?
     private var end: UInt64
@@ -18,8 +22,8 @@ final class CommitLog {
     private let clock: () -> ContinuousClock.Instant = { ContinuousClock.now }
     private var synced = ContinuousClock.now
 
-    /// Frames after which the log is copied into the database file even if calls wait: 16 MiB.
-    static let framesMax: Int32 = 4_096
+    /// Frames after which the log is copied into the database file even if calls wait: 8 MiB, some 10 ms.
+    static let framesMax: Int32 = 2_048
     /// Frames that are worth copying when nothing else is to be done.
     static let framesWorthwhile: Int32 = 512
     /// The greatest age of a mark that is not synced.
@@ -30,8 +34,8 @@ final class CommitLog {
         self.mark = mark
         self.path = path
         self.end = end
-        frames = .allocate(capacity: 1)
-        frames.initialize(to: 0)
+        frames = .allocate(capacity: 2)
+        frames.initialize(repeating: 0, count: 2)
     }
 
     deinit {
@@ -51,7 +55,9 @@ final class CommitLog {
         sqlite3_wal_hook(
             connection.sqliteConnection,
             { frames, _, _, count in
-                frames?.assumingMemoryBound(to: Int32.self).pointee = count
+                guard let frames = frames?.assumingMemoryBound(to: Int32.self) else { return SQLITE_OK }
+                frames[0] = count
+                frames[1] = 1
                 return SQLITE_OK
             }, frames)
     }
@@ -61,6 +67,9 @@ final class CommitLog {
     /// - Parameter end: the last position given.
     func committed(end: UInt64) {
         self.end = end
+        // A transaction that changed nothing has written nothing to the log.
+        if isNoted { return }
+        isNoted = true
         do throws(JournalError) {
             try note()
             if clock() - synced > Self.syncEvery { try sync() }

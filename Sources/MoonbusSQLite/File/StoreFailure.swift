@@ -25,6 +25,11 @@ enum StoreFailure: Error {
         }
     }
 
+    /// There is no room, on the disk or in the file.
+    var isFull: Bool {
+        if case .failed(let code, _) = self { code & 0xFF == SQLITE_FULL } else { false }
+    }
+
     /// The failure as the journal's callers see it.
     ///
     /// - Parameter path: the database file.

@@ -4,6 +4,9 @@ internal import MoonbusJournal
 
 /// Events: recorded once, in one order.
 extension Store {
+    /// How often the time is noted down.
+    static let ageEvery = Duration.seconds(60)
+
     func append(_ events: [Event]) throws(StoreFailure) -> [Recorded] {
         guard !events.isEmpty else { return [] }
         try makeRoom(for: events.count)
@@ -101,7 +104,8 @@ extension Store {
 
     /// Notes the time, at most once a minute, before the first event of a transaction.
     private func noteAge() throws(StoreFailure) {
-        if let last = ages.last, now - last.recorded < .seconds(60), now >= last.recorded { return }
+        // Nor while the clock, set back, has not caught up: times must rise, and what is kept too long does no harm.
+        if let last = ages.last, now - last.recorded < Self.ageEvery { return }
         queries.insertAge.bind(next, at: 1)
         queries.insertAge.bind(now, at: 2)
         try queries.insertAge.run()

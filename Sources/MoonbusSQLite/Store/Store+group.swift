@@ -8,6 +8,10 @@ extension Store {
     /// If SQLite fails, each one is tried again on its own: so one call cannot fail others, and reads are answered while nothing can be
     /// written.
     func run(_ calls: ArraySlice<Call>) {
+        run(calls, mayForgetFirst: true)
+    }
+
+    private func run(_ calls: ArraySlice<Call>, mayForgetFirst: Bool) {
         now = clock.now()
         var answers: [() -> Void] = []
         answers.reserveCapacity(calls.count)
@@ -19,6 +23,8 @@ extension Store {
         } catch {
             rollBack()
             if calls.count == 1 {
+                // What may go goes before a call is refused for want of room.
+                if mayForgetFirst, error.isFull, forgetNow() { return run(calls, mayForgetFirst: false) }
                 for call in calls { call.fail(error.journalError(path: path)) }
             } else {
                 for index in calls.indices { run(calls[index...index]) }
@@ -48,6 +54,9 @@ extension Store {
         case .trim(let position, let owing, let completion):
             let first = trim(through: position, owing: owing)
             return { completion(.success(first)) }
+        case .pragma(let text, let completion):
+            let result = try result { () throws(StoreFailure) in try Query(connection, "PRAGMA \(text)").number() }
+            return { completion(result) }
         }
     }
 

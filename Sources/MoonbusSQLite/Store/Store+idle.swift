@@ -13,19 +13,28 @@ extension Store {
     /// - Returns: true if there is more.
     func doChore() -> Bool {
         if mayForget {
-            now = clock.now()
-            do throws(StoreFailure) {
-                mayForget = try forgetSome(Self.idleStep)
-                try commit()
-            } catch {
-                rollBack()
-                mayForget = false
-            }
+            mayForget = forgetNow()
             return true
         }
         if log.frameCount >= CommitLog.framesWorthwhile { checkpoint() }
         try? log.sync()
         return false
+    }
+
+    /// Forgets a part of what is due, in a transaction of its own.
+    ///
+    /// - Returns: true if something was: there may be more.
+    func forgetNow() -> Bool {
+        now = clock.now()
+        do throws(StoreFailure) {
+            let wasDue = try forgetSome(Self.idleStep)
+            try commit()
+            return wasDue
+        } catch {
+            // Nothing has changed; whoever calls next hears of it, if it is still there.
+            rollBack()
+            return false
+        }
     }
 
     /// Copies the log into the database file when it is long enough, whoever waits.

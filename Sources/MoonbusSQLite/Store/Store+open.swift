@@ -74,7 +74,9 @@ extension Store {
         let lowest = try Query(connection, "SELECT min(position) FROM events").number()
         let lastIDs = try Query(connection, "SELECT first + length(hashes) / 8 - 1 FROM ids ORDER BY first DESC LIMIT 1").number()
         let floor = records.compactMap { $0?.progress.floor }.max() ?? 0
-        lastFound = max(UInt64(last), UInt64(lastIDs), floor)
+        // What was given up on purpose counts as seen: it is no alarm twice.
+        let givenUp = try Query(connection, "SELECT max(committed) FROM losses").number()
+        lastFound = max(UInt64(last), UInt64(lastIDs), floor, UInt64(givenUp))
         next = max(lastFound, end) + 1
         first = lowest > 0 ? UInt64(lowest) : next
         oldestID = UInt64(try Query(connection, "SELECT min(first) FROM ids").number())

@@ -55,13 +55,15 @@ extension Store {
 
     /// Everything below this position is older than `age`; nil: nothing is known to be.
     func position(before age: Duration) -> UInt64? {
-        let limit = now - age
+        // What was given within a minute of a time shares its row: the row is old when the minute is.
+        let limit = now - age - Self.ageEvery
         var (low, high) = (0, ages.count)
         while low < high {
             let middle = (low + high) / 2
             if ages[middle].recorded <= limit { low = middle + 1 } else { high = middle }
         }
-        return low > 0 ? ages[low - 1].position : nil
+        if low == 0 { return nil }
+        return low < ages.count ? ages[low].position : next
     }
 
     /// Does a part of what is due, in a transaction that is open or one that it begins.
@@ -85,7 +87,10 @@ extension Store {
 
     /// - Returns: true if there were any.
     private func forgetOldIDs() throws(StoreFailure) -> Bool {
-        guard let window = position(before: Self.duplicateWindow), window > oldestID else { return false }
+        guard let old = position(before: Self.duplicateWindow), let last = ages.last else { return false }
+        // The last row stays in any case: it is how the next opening knows that the file is not older than its mark.
+        let window = min(old, last.position)
+        guard window > oldestID else { return false }
         try begin()
         ids.forget(through: window - 1)
         oldestID = min(window, oldestID + Self.idStep)

@@ -11,13 +11,14 @@ enum Call: Sendable {
     case settle([Settlement], Completion<[Settled]>)
     case read(JournalQuestion, Completion<JournalAnswer>)
     case trim(UInt64, [SubscriptionNumber], Completion<UInt64>)
+    case pragma(String, Completion<Int64>)
 
     /// Events and settlements: how much it adds to a transaction.
     var weight: Int {
         switch self {
         case .append(let events, _): events.count
         case .settle(let settlements, _): settlements.count
-        case .claim, .retire, .read, .trim: 1
+        case .claim, .retire, .read, .trim, .pragma: 1
         }
     }
 
@@ -29,6 +30,7 @@ enum Call: Sendable {
         case .settle(_, let completion): completion(.failure(error))
         case .read(_, let completion): completion(.failure(error))
         case .trim(_, _, let completion): completion(.failure(error))
+        case .pragma(_, let completion): completion(.failure(error))
         }
     }
 }

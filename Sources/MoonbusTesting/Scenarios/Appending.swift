@@ -56,6 +56,23 @@ extension JournalConformance {
             }
             try bench.expect(order.noted, is: Array(0..<20), "the order of completions")
         },
+        Scenario("a call sees what an earlier one does, answered or not") { bench in
+            let journal = try await bench.open()
+            let events = try Sample.events(3)
+            let answer = try await withCheckedThrowingContinuation { continuation in
+                journal.journal.append(events) { _ in }
+                journal.journal.read(.events(after: 0, limit: 10)) { continuation.resume(with: $0) }
+            }
+            guard case .events(let seen) = answer else {
+                throw ConformanceFailure(description: "'\(bench.scenario)': the answer is of another kind")
+            }
+            try bench.expect(seen.map(\.event.id), is: ["e1", "e2", "e3"], "what a read sees that was asked right after the append")
+        },
+        Scenario("an append of nothing is answered with nothing") { bench in
+            let journal = try await bench.open()
+            try bench.expect(try await journal.append([]), is: [], "the answer")
+            try bench.expect(try await journal.end(), is: 0, "the end")
+        },
         Scenario("reading starts after a position and respects its limit") { bench in
             let journal = try await bench.open()
             let recorded = try await journal.append(Sample.events(5))

@@ -42,6 +42,35 @@ extension JournalConformance {
                 try await again.claim("s"), .nothing, .done, Sample.write("k", "2", version: 4, reads: seen))
             try bench.expect(written, is: .committed([]), "a write that saw the version from before")
         },
+        Scenario("after reopening a delayed event is known as one, and a stray can end once", needs: .survivesReopen) { bench in
+            let journal = try await bench.open()
+            let claimed = try await journal.claim("s")
+            let place = try await journal.append(Sample.events(1))[0].position
+            let delayed = DelayedEvent(event: try Sample.event("later"), due: Timestamp(microseconds: 100))
+            try await journal.settle(claimed, .nothing, .done, Commit(delayed: [delayed]))
+            try await journal.settle(claimed, Sample.span(claimed.floor, place), .retry([Sample.stray(place, Sample.event("e1"))]))
+
+            let again = try await bench.reopen(journal)
+            let same = try await again.claim("s")
+            let other = DelayedEvent(event: delayed.event, due: Timestamp(microseconds: 500))
+            try await again.settle(same, .nothing, .done, Commit(delayed: [other]))
+            try bench.expect(try await again.delayed(), is: [delayed], "what waits")
+            try bench.expect(try await again.append([delayed.event])[0].isDuplicate, is: false, "appending it")
+            try bench.expect(try await again.delayed(), is: [], "what waits after")
+            try bench.expect(try await again.settle(same, .strays([place])), is: .committed([]), "the stray")
+            try bench.expect(try await again.settle(same, .strays([place])), is: .hadEnded, "the stray again")
+            try bench.expect(try await again.settle(same, Sample.span(claimed.floor, place)), is: .hadEnded, "the first delivery again")
+        },
+        Scenario("after reopening the number of a retired subscription is not used again", needs: .survivesReopen) { bench in
+            let journal = try await bench.open()
+            _ = try await journal.claim("s")
+            let last = try await journal.claim("t")
+            try await journal.retire("t")
+            let again = try await bench.reopen(journal)
+            let next = try await again.claim("u")
+            try bench.expect(next.number != last.number, "the number of a new subscription")
+            try bench.expect(try await again.claim("t").isNew, is: true, "the retired name is new")
+        },
         Scenario("what an unclaimed subscription is owed survives reopening and trimming", needs: .survivesReopen) { bench in
             let journal = try await bench.open()
             let claimed = try await journal.claim("s")

@@ -98,6 +98,34 @@ extension JournalConformance {
             try bench.expect(settled, is: [.committed([]), .conflict(keys: ["k"])], "the answers")
             try bench.expect(try await journal.value("p", "k")?.value, is: try JSON("1"), "the value")
         },
+        Scenario("completions of settlements and appends come in the order of the calls") { bench in
+            let journal = try await bench.open()
+            let claimed = try await journal.claim("s")
+            let events = try Sample.events(10)
+            let order = Order()
+            await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+                order.start(expecting: 20) { done.resume() }
+                for index in 0..<10 {
+                    journal.journal.append([events[index]]) { _ in order.note(index * 2) }
+                    let settlement = Settlement(
+                        claimed.number, Sample.span(claimed.floor + UInt64(index), claimed.floor + UInt64(index) + 1), .done)
+                    journal.journal.settle([settlement]) { _ in order.note(index * 2 + 1) }
+                }
+            }
+            try bench.expect(order.noted, is: Array(0..<20), "the order of completions")
+        },
+        Scenario("a call with a number that was never given out is refused, and nothing of it is committed") { bench in
+            let journal = try await bench.open()
+            let claimed = try await journal.claim("s")
+            let places = try await journal.append(Sample.events(1)).map(\.position)
+            let good = Settlement(
+                claimed.number, Sample.span(claimed.floor, places[0]), .done, commit: Commit(events: [try Sample.event("out")]))
+            let bad = Settlement(SubscriptionNumber(claimed.number.index + 1_000), .nothing, .done)
+            let refused = try await bench.failure("an unknown number") { try await journal.settle([good, bad]) }
+            try bench.expect(refused.code, is: .misuse, "the refusal")
+            try bench.expect(try await journal.ids(), is: ["e1"], "the log")
+            try bench.expect(try await journal.claim("s").floor, is: claimed.floor, "the floor")
+        },
         Scenario("a batch of events settles as one") { bench in
             let journal = try await bench.open()
             let claimed = try await journal.claim("s")
