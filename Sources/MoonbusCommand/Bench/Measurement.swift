@@ -20,7 +20,9 @@ struct Measurement {
     /// `RESULT …`, as the scripts that compare many servers read it.
     var resultLine: String {
         let times = "ops=\(operations) wall=\(rounded(wall, 6))\(cpu.map { " cpu=\(rounded($0, 6))" } ?? "")"
-        return (["RESULT \(times)"] + extra.map { "\($0.name)=\(rounded($0.value, 3))" }).joined(separator: " ")
+        // A name that is one word tells the lines of one run apart.
+        let name = self.name.contains(" ") ? "" : "name=\(self.name) "
+        return (["RESULT \(name)\(times)"] + extra.map { "\($0.name)=\(rounded($0.value, 3))" }).joined(separator: " ")
     }
 
     var jsonLine: String {

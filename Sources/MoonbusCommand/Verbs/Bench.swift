@@ -13,7 +13,7 @@ struct Bench: AsyncParsableCommand {
             """)
 
     enum Workload: String, ExpressibleByArgument, CaseIterable {
-        case match, dispatch, fanout, contexts, http, reload, neighbour, all
+        case match, dispatch, fanout, contexts, http, reload, neighbour, journal, all
     }
 
     @Argument(help: "What to measure.")
@@ -22,7 +22,7 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "How handlers run: process, thread or swift (default: process and thread).")
     var lane: BenchHost.LaneKind?
 
-    @Option(help: "How many events, plugins, requests, saves or (neighbour) seconds (default: as the workload is defined).")
+    @Option(help: "How many events, plugins, requests or saves; with neighbour and journal: seconds (default: as the workload is defined).")
     var count: Int?
 
     @Option(help: "With fanout: how many plugins.")
@@ -30,6 +30,9 @@ struct Bench: AsyncParsableCommand {
 
     @Option(help: "With http: how many connections.")
     var connections = 32
+
+    @Option(help: "With journal: where to write (default: a new folder in /tmp). What is there stays there.")
+    var folder: String?
 
     @Flag(help: "Print JSON, one figure a line.")
     var json = false
@@ -49,6 +52,8 @@ struct Bench: AsyncParsableCommand {
                 } else if workload == .neighbour {
                     guard lane != .swift else { throw CommandError(.usage, "--lane swift is for dispatch only: the others are about Lua") }
                     for measurement in try await NeighbourBench.run(lane ?? .process, seconds: count ?? 5) { show(measurement) }
+                } else if workload == .journal {
+                    for measurement in try JournalBench.run(folder: folder, seconds: count ?? 2) { show(measurement) }
                 } else {
                     for kind in kinds { show(try await measure(workload, kind)) }
                 }
@@ -66,7 +71,7 @@ struct Bench: AsyncParsableCommand {
         case .contexts: return try await ContextsBench.run(kind, count: count ?? 1_000)
         case .http: return try await HTTPBench.run(kind, connections: connections, requests: count ?? 50_000)
         case .reload: return try await ReloadBench.run(kind, saves: count ?? 20)
-        case .match, .neighbour, .all: throw CommandError(.internal, "\(workload) is no single workload")
+        case .match, .neighbour, .journal, .all: throw CommandError(.internal, "\(workload) is no single workload")
         }
     }
 
