@@ -35,7 +35,7 @@ public final class SQLiteJournal: Journal {
 
     /// Opens the journal in a folder, or creates it. Blocks until it is ready: about as long as it takes to read the ids of the last day.
     ///
-    /// - Throws: ``JournalError`` `.unavailable` (in use by another process, or not readable or writable), `.damaged` (something that was
+    /// - Throws: ``JournalError`` `.inUse` (another process has it), `.unavailable` (not readable or writable), `.damaged` (something that was
     ///   committed is gone, or the file contradicts itself), `.incompatible` (a newer Moonbus has written it).
     public convenience init(folder: String, options: Options = Options()) throws(JournalError) {
         try self.init(folder: folder, options: options, clock: SystemClock())
@@ -103,4 +103,6 @@ public final class SQLiteJournal: Journal {
 extension JournalError.Code {
     /// A newer version of Moonbus has written the file: use that version, or restore a backup from before.
     public static let incompatible = Self("incompatible")
+    /// Another process has the folder: stop it, or ask it.
+    public static let inUse = Self("inUse")
 }

@@ -67,7 +67,7 @@ import Testing
         try scratch.write(Self.hello, to: "plugins/hello.lua")
         let (service, environment) = try await RunningCommand.service(in: scratch.url)
         let port = try #require(environment["MOONBUS_URL"]?.split(separator: ":").last.map(String.init))
-        let second = try await Executable.run(["run", "--port", port], in: scratch.url)
+        let second = try await Executable.run(["run", "--port", port, "--journal", "memory"], in: scratch.url)
         #expect(second.status == 73)
         #expect(second.errors.contains("port \(port)"))
         #expect(second.errors.contains("--port"))

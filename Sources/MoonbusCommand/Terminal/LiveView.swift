@@ -13,10 +13,10 @@ struct LiveView: Sendable {
     func ready(url: String, settings: Settings, plugins: [PluginStatus], milliseconds: Double) {
         if isJSON {
             line("ready") {
-                $0.text("url", url).text("plugins", settings.plugins).number("lanes", settings.lanes).text(
-                    "isolation", settings.isolation.rawValue
-                )
-                .number("milliseconds", milliseconds)
+                $0.text("url", url).text("plugins", settings.plugins).number("lanes", settings.lanes)
+                    .text("isolation", settings.isolation.rawValue).text("journal", settings.journalPlace.description)
+                    .number("retention_age_seconds", settings.retentionAge.components.seconds)
+                    .number("retention_bytes", settings.retentionBytes).number("milliseconds", milliseconds)
             }
             return
         }
@@ -26,13 +26,23 @@ struct LiveView: Sendable {
         let lanes = settings.isolation == .process ? "sandboxed process" : "thread"
         terminal.print(
             """
-            \(terminal.paint(.bold, "moonbus \(MoonbusCommand.version)")) · events are kept in memory, and gone when it ends · up in \(Int(milliseconds.rounded())) ms
+            \(terminal.paint(.bold, "moonbus \(MoonbusCommand.version)")) · up in \(Int(milliseconds.rounded())) ms
               http      \(url)
               plugins   \(states.isEmpty ? "none yet: moonbus new hello" : states.joined(separator: "  "))
+              journal   \(journal(settings))
               lanes     \(settings.lanes) \(lanes)\(settings.lanes == 1 ? "" : settings.isolation == .process ? "es" : "s") · watching \(settings.plugins)/
               try       moonbus emit hello.asked '{"name": "Ada"}' --wait · moonbus tail
               Ctrl-C drains and ends
             """)
+    }
+
+    private func journal(_ settings: Settings) -> String {
+        switch settings.journalPlace {
+        case .memory: terminal.paint(.yellow, "in memory: nothing survives")
+        case .folder(let path):
+            "\(path)/ · what nobody is owed any more is kept \(DurationText.format(settings.retentionAge)), "
+                + "up to \(ByteCountText.format(settings.retentionBytes))"
+        }
     }
 
     /// Something that happened to a plugin or a lane.

@@ -32,6 +32,18 @@ struct Run: AsyncParsableCommand {
     @Option(help: "Where plugins run: process (sandboxed) or thread.")
     var isolation: String?
 
+    @Option(help: "The journal's folder, or 'memory' (default: .moonbus beside the plugins folder).")
+    var journal: String?
+
+    @Option(help: "How long events are kept that nobody is owed any more (default: 7d).")
+    var retentionAge: String?
+
+    @Option(help: "The journal's size above which the oldest of those go first (default: 4GiB).")
+    var retentionBytes: String?
+
+    @Flag(help: "Open a damaged journal although events that had been recorded are gone. Copy the folder first.")
+    var acceptLoss = false
+
     @Option(help: "Another name by which requests may call this service; can be repeated.")
     var allowHost: [String] = []
 
@@ -52,7 +64,7 @@ struct Run: AsyncParsableCommand {
         try await reporting(json: json) {
             let settings = try settings()
             signal(SIGPIPE, SIG_IGN)
-            try await Server(settings, view).run()
+            try await Server(settings, view, acceptsLoss: acceptLoss).run()
         }
     }
 
@@ -63,6 +75,9 @@ struct Run: AsyncParsableCommand {
         flags.set("http.port", port, origin: "--port")
         flags.set("lanes", lanes, origin: "--lanes")
         flags.set("isolation", isolation, origin: "--isolation")
+        flags.set("journal", journal, origin: "--journal")
+        flags.set("retention.age", retentionAge, origin: "--retention-age")
+        flags.set("retention.bytes", retentionBytes, origin: "--retention-bytes")
         flags.set("http.hosts", allowHost.isEmpty ? nil : allowHost.joined(separator: ","), origin: "--allow-host")
         flags.set("http.wait", wait, origin: "--wait")
         flags.set("log.level", logLevel, origin: "--log-level")
@@ -82,11 +97,13 @@ private struct Server {
 
     let settings: Settings
     let view: LiveView
+    let journal: OpenJournal
     let runtime: MoonbusRuntime
     let service: HTTPService
 
-    init(_ settings: Settings, _ view: LiveView) throws {
+    init(_ settings: Settings, _ view: LiveView, acceptsLoss: Bool) throws {
         self.settings = settings
+        journal = try OpenJournal(settings, acceptsLoss: acceptsLoss)
         self.view = view
         let level = Logger.Level(rawValue: settings.logLevel) ?? .info
         let logger = Logger(label: "moonbus") { _ in LiveLog(view: view, logLevel: level) }
@@ -97,7 +114,7 @@ private struct Server {
         configuration.drain = Self.drain
         // What plugins do is shown from their notices; as log lines, too, everything would be there twice.
         runtime = MoonbusRuntime(
-            plugins: settings.plugins, journal: InMemoryJournal(), configuration: configuration, logger: logger, pluginLogger: .silent)
+            plugins: settings.plugins, journal: journal.journal, configuration: configuration, logger: logger, pluginLogger: .silent)
         var face = ServiceConfiguration()
         face.host = settings.host
         face.port = settings.port
@@ -136,6 +153,7 @@ private struct Server {
         defer { listener.cancel() }
         await service.stop(within: Self.drain)
         await runtime.stop()
+        journal.close()
         await notices.value
         view.ended()
     }
@@ -146,6 +164,9 @@ private struct Server {
             try await runtime.start()
         } catch let error as PluginError {
             throw CommandError(.badSettings, "\(error)\(error.hint.map { ": \($0)" } ?? "")")
+        } catch let error as JournalError {
+            journal.close()
+            throw CommandError(opening: error)
         } catch {
             throw CommandError(.internal, "\(error)")
         }

@@ -12,7 +12,7 @@ final class FolderLock: @unchecked Sendable {
 
     /// Locks a folder.
     ///
-    /// - Throws: `.unavailable`, naming the folder and the process that has it.
+    /// - Throws: `.inUse`, naming the folder and the process that has it; `.unavailable` if there can be no lock.
     init(folder: String) throws(JournalError) {
         let path = "\(folder)/moonbus.lock"
         // O_CLOEXEC: a lane that outlives us must not hold the folder.
@@ -25,7 +25,7 @@ final class FolderLock: @unchecked Sendable {
             let owner = Self.owner(in: file)
             close(file)
             throw JournalError(
-                .unavailable,
+                .inUse,
                 "\(folder): the journal is in use by \(owner): one process at a time owns a journal; stop that one, or choose another folder"
             )
         }
