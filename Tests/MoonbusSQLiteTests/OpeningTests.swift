@@ -17,7 +17,7 @@ import Testing
     @Test func `a folder that is in use is refused, with its name and the process that has it`() async throws {
         let rig = try Rig()
         let error = try await Rig.failure { _ = try Rig(rig.folder, in: rig.folders) }
-        #expect(error?.code == .unavailable)
+        #expect(error?.code == .inUse)
         #expect(error?.message.contains(rig.folder) == true)
         #expect(error?.message.contains("process \(getpid())") == true)
         rig.journal.close()

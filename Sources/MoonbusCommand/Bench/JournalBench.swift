@@ -91,7 +91,7 @@ struct JournalBench {
         return measure("settle-\(count)", each: count) {
             let settlements = (0..<count).map { index in
                 position += 1
-                let write = StateWrite(key: "key-\(index)", value: value)
+                let write = StateWrite(key: "key-\(index)", value: value, version: position)
                 let commit = Commit(events: [events.event(index)], state: StateChange(plugin: "bench", writes: [write]))
                 return Settlement(claimed.number, .span(Span(after: position - 1, through: position)), .done, commit: commit)
             }
