@@ -21,7 +21,7 @@ package final class FrameReader {
     }
 
     /// Room that is offered to a read at least: a batch of some hundred deliveries.
-    private static let readSize = 64 << 10
+    package static let readSize = 64 << 10
     /// Memory beyond this is given back once the reader is empty.
     private static let capacityKept = 1 << 20
 

@@ -96,11 +96,12 @@ package final class LaneWorker {
     }
 
     private func fill() throws(End) {
+        // Waits in poll, not in read: the kernel wakes who waits in read also when the host takes our bytes out of the socket, so each
+        // lonely answer made the lane run once for nothing.
+        var interest = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+        poll(&interest, 1, -1)
         switch reader.fill(from: socket) {
-        case .bytes: return
-        case .wouldBlock:
-            var interest = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
-            poll(&interest, 1, -1)
+        case .bytes, .wouldBlock: return
         case .end, .failed: throw .disconnected
         }
     }

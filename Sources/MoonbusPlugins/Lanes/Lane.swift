@@ -220,9 +220,10 @@ final class Lane {
     private func receive() {
         for _ in 0..<Self.readsMax {
             guard !hasEnded else { return }
-            let filled = reader.fill(from: socket)
-            switch filled {
-            case .bytes: break
+            var isDrained = false
+            switch reader.fill(from: socket) {
+            // Less than what a read takes was all that there is: asking again would be a system call for nothing, for each lonely answer.
+            case .bytes(let count): isDrained = count < FrameReader.readSize
             case .wouldBlock: return
             case .end, .failed: return host.laneEnded(self, .closed)
             }
@@ -231,6 +232,7 @@ final class Lane {
             } catch {
                 return host.laneEnded(self, .broke("it sent what is no frame (\(error))"))
             }
+            if isDrained { return }
         }
     }
 
