@@ -43,7 +43,7 @@ final class Dispatcher: @unchecked Sendable {
     // Settling
     var spareBatch: SettlingBatch?
     var lineage = Lineage()
-    var asks: [ObjectIdentifier: Ask] = [:]
+    var asks = OpenAsks()
     var versions = StateVersions()
     var stateChanged: ((String, StateNews) -> Void)?
     var settleTrouble = JournalTrouble()
@@ -123,8 +123,7 @@ final class Dispatcher: @unchecked Sendable {
     private func finishDraining() {
         guard case .draining(let drained) = end else { return }
         end = .over
-        for ask in asks.values { ask.finish() }
-        asks = [:]
+        for ask in asks.removeAll() { ask.finish() }
         for tap in taps { tap.finish() }
         taps = []
         // A Swift handler's endpoint keeps the bus, which keeps this.

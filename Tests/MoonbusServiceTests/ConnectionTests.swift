@@ -39,6 +39,47 @@ import Testing
         }
     }
 
+    @Test func `a client that reads late gets every answer, whole and in order`() async throws {
+        try await TestService.run { service async throws in
+            // Far more than sockets hold, so that answers have to wait for the client.
+            let padding = String(repeating: "x", count: 100_000)
+            _ = try await service.bus.subscribe(EventPattern("large"), name: "large") { event, _ in
+                try JSON("[\(event.data?.text ?? ""),\"\(padding)\"]")
+            }
+            let requests = (0..<60).map { service.request("POST", "/events/large?wait=30s", body: "\($0)") }.joined()
+            let numbers = try await conversation(port: service.port) { connection in
+                connection.send(requests)
+                return try (0..<60).map { _ in
+                    let body = try connection.reply().body
+                    return body.contains(padding) ? try number(in: body) : -1
+                }
+            }
+            #expect(numbers == Array(0..<60))
+        }
+    }
+
+    /// The number that the handler of a large answer put first.
+    private func number(in body: String) throws -> Int {
+        let result = try JSON(body).value.object?["results"]?.array?.first?.object?["result"]?.array
+        return Int(result?.first?.integer ?? -1)
+    }
+
+    @Test func `answers that come in one turn and those that wait keep their order`() async throws {
+        try await TestService.run { service async throws in
+            try await service.echo("echo")
+            // Refused at once, answered once recorded, answered once settled, answered by another thread: mixed, on one connection.
+            let round =
+                service.request("GET", "/nowhere") + service.request("POST", "/events/a", body: "1")
+                + service.request("POST", "/events/echo?wait=10s", body: "2") + service.request("GET", "/statistics")
+                + service.request("GET", "/health/live")
+            let statuses = try await conversation(port: service.port) { connection in
+                connection.send(String(repeating: round, count: 20))
+                return try (0..<100).map { _ in try connection.reply().status }
+            }
+            #expect(statuses == (0..<20).flatMap { _ in [404, 202, 200, 200, 200] })
+        }
+    }
+
     @Test func `a request that comes byte by byte is understood`() async throws {
         try await TestService.run { service async throws in
             let request = service.request("POST", "/events/a", body: #"{"n":1}"#)

@@ -17,8 +17,6 @@ final class Ask {
     private var results: [(index: Int, order: Int, result: HandlerResult)] = []
     private var remaining = 0
     private var answer: (([Receipt]) -> Void)?
-    /// Ends the waiting; cancelled when all results are there.
-    var timer: OwnerTimer?
 
     init(receipts: [Receipt], rule: AskRule = .everyResult, answer: @escaping ([Receipt]) -> Void) {
         self.receipts = receipts
@@ -63,6 +61,10 @@ final class Ask {
         self.answer = nil
         if results.count > 1 { results.sort { ($0.index, $0.order) < ($1.index, $1.order) } }
         for (index, _, result) in results { receipts[index].results.append(result) }
-        answer(receipts)
+        // An answered ask may lie in the heap of deadlines for a while: it keeps nothing.
+        let answered = receipts
+        receipts = []
+        results = []
+        answer(answered)
     }
 }

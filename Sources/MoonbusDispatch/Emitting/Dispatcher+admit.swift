@@ -211,18 +211,25 @@ extension Dispatcher {
     /// Starts waiting for the results of an ask.
     func open(_ ask: Ask, within limit: Duration) {
         if ask.isOver || ask.finishIfComplete() { return }
-        let id = ObjectIdentifier(ask)
-        asks[id] = ask
-        ask.timer = owner.timer(after: limit) { [unowned self] in
-            asks[id] = nil
-            ask.finish()
+        asks.add(ask, deadline: now() + limit.wholeNanoseconds)
+        armAsks()
+    }
+
+    private func armAsks() {
+        guard let deadline = asks.nextDeadline, deadline < asks.timerDeadline else { return }
+        if let timer = asks.timer { owner.cancel(timer) }
+        asks.timerDeadline = deadline
+        asks.timer = owner.timer(after: .nanoseconds(deadline - now())) { [unowned self] in
+            asks.timer = nil
+            asks.timerDeadline = .max
+            while let ask = asks.popDue(now()) { ask.finish() }
+            armAsks()
         }
     }
 
     /// Tells an ask how one subscription ended.
     func resolve(_ ask: Ask, _ index: Int, order: Int, _ result: HandlerResult) {
         guard ask.resolve(index, order: order, result) else { return }
-        asks[ObjectIdentifier(ask)] = nil
-        if let timer = ask.timer { owner.cancel(timer) }
+        asks.noteAnswered()
     }
 }

@@ -8,7 +8,7 @@ internal import MoonbusEvents
 final class Turns: @unchecked Sendable {
     var isOver = false
     /// True when something has run since the last end of a turn.
-    var hasWorked = false
+    @exclusivity(unchecked) var hasWorked = false
     var endHooks: [() -> Void] = []
     /// Called once, when the thread ends.
     var lastHooks: [() -> Void] = []
@@ -16,8 +16,9 @@ final class Turns: @unchecked Sendable {
     private let keepsItsOwnTime: Bool
     private let epoll: Int32
     private let wakeFile: Int32
-    private var timers = Timers()
-    private var watches: [FileWatch?] = []
+    // Unchecked: nothing but this thread touches them, at each turn.
+    @exclusivity(unchecked) private var timers = Timers()
+    @exclusivity(unchecked) private var watches: [FileWatch?] = []
     private var freeWatches: [Int] = []
     private var ready = [epoll_event](repeating: epoll_event(), count: 256)
 

@@ -7,12 +7,12 @@ import NIOCore
 final class Exchange: @unchecked Sendable {
     /// Where the answer goes. A connection lets go of its exchanges when they are answered or it is gone, so this is no cycle that stays;
     /// a weak reference would cost an allocation for each request.
-    private(set) var connection: Connection?
+    @exclusivity(unchecked) private(set) var connection: Connection?
     /// What was asked; nil for what is no request, and for one that was refused by its header.
-    var request: Request?
+    @exclusivity(unchecked) var request: Request?
     /// The answer, once there is one. It leaves when every answer before it has left.
-    private(set) var response: Response?
-    private var isAnswered = false
+    @exclusivity(unchecked) private(set) var response: Response?
+    @exclusivity(unchecked) private var isAnswered = false
     let isHead: Bool
     /// HTTP/1.0 and `Connection: close`: the connection ends with this answer.
     let isLast: Bool

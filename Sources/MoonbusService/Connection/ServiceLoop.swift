@@ -27,9 +27,9 @@ final class ServiceLoop: @unchecked Sendable {
     /// No new requests are taken; the connections end with their last answer.
     private(set) var isStopping = false
     /// The memory that all connections read into, one after the other. A decoder that keeps some of the bytes keeps the memory with them.
-    var input = ByteBuffer()
+    @exclusivity(unchecked) var input = ByteBuffer()
     /// The memory that bodies of answers are written in: their size is said before them.
-    var body = ByteBuffer()
+    @exclusivity(unchecked) var body = ByteBuffer()
 
     private let listener: ListeningSocket
     private var listening: FileWatch?
@@ -37,7 +37,7 @@ final class ServiceLoop: @unchecked Sendable {
     private var embedded: EmbeddedEventLoop? = EmbeddedEventLoop()
     private var connections: [ObjectIdentifier: Connection] = [:]
     /// Connections with answers that may be ready to leave.
-    private var dirty: [Connection] = []
+    @exclusivity(unchecked) private var dirty: [Connection] = []
     /// Decoders of connections that ended in this turn, perhaps while they were decoding.
     private var endedDecoders: [RequestDecoder] = []
     private var whenEmpty: (@Sendable () -> Void)?

@@ -21,11 +21,11 @@ final class Wire {
     }
 
     /// What is to be sent; appended to by the connection, which then calls ``flush()``.
-    var output = ByteBuffer()
-    private(set) var isOpen = true
+    @exclusivity(unchecked) var output = ByteBuffer()
+    @exclusivity(unchecked) private(set) var isOpen = true
     private let socket: Int32
     private let owner: OwnerThread
-    private var watch: FileWatch?
+    @exclusivity(unchecked) private var watch: FileWatch?
     private var end = End.none
     /// Who waits until everything is sent.
     private var whenSent: ((Bool) -> Void)?

@@ -71,6 +71,28 @@ import Testing
         #expect(answers.receipts[0].results.map(\.subscription) == ["fast.main"])
     }
 
+    @Test func `each wait ends at its own time, whatever was asked before and answered since`() async throws {
+        let test = try await TestBus()
+        try await test.plugin("slow", "slow") { _ in nil }
+        try await test.plugin("fast", "fast") { _ in .done("1") }
+        let (short, long, answered) = (Answers(), Answers(), Answers())
+        test.bus.submit([try event("slow")], settled: { long.add($0) }, settledWithin: .seconds(60)) { _ in }
+        // Enough to be swept out of what is remembered of them.
+        for _ in 0..<2_500 {
+            test.bus.submit([try event("fast")], settled: { answered.add($0) }, settledWithin: .seconds(30)) { _ in }
+            if answered.receipts.count % 500 == 0 { test.catchUp() }
+        }
+        test.bus.submit([try event("slow")], settled: { short.add($0) }, settledWithin: .seconds(2)) { _ in }
+        test.clock.advance(by: .seconds(2))
+        #expect(answered.receipts.count == 2_500 && answered.receipts.allSatisfy { $0.pending == 0 })
+        #expect(short.receipts.map(\.pending) == [1])
+        test.clock.advance(by: .seconds(57))
+        #expect(long.receipts.isEmpty)
+        test.clock.advance(by: .seconds(1))
+        #expect(long.receipts.map(\.pending) == [1])
+        #expect(short.receipts.count == 1 && answered.receipts.count == 2_500)
+    }
+
     @Test func `a batch that is empty or too large is refused`() async throws {
         var configuration = BusConfiguration()
         configuration.batchCountMax = 2

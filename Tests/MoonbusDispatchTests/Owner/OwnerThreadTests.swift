@@ -30,6 +30,40 @@ import Testing
         #expect(notes.all.count == 10)
     }
 
+    @Test func `what is to be done at the end runs once, on the thread, after everything else`() {
+        let owner = OwnerThread()
+        let notes = Notes()
+        owner.post { owner.atEnd { notes.add(owner.isCurrent ? "end" : "elsewhere") } }
+        owner.start()
+        owner.catchUp()
+        #expect(notes.all.isEmpty)
+        owner.post { notes.add("last work") }
+        owner.stop()
+        #expect(notes.all == ["last work", "end"])
+    }
+
+    @Test func `what a file's callback posts runs without anybody else waking the thread`() async {
+        let owner = OwnerThread()
+        var files: [Int32] = [-1, -1]
+        #expect(pipe(&files) == 0)
+        let (reader, writer) = (files[0], files[1])
+        var byte: UInt8 = 1
+        #expect(write(writer, &byte, 1) == 1)
+        owner.start()
+        await withCheckedContinuation { continuation in
+            owner.post {
+                _ = owner.watch(
+                    reader,
+                    readable: {
+                        var byte: UInt8 = 0
+                        if read(reader, &byte, 1) == 1 { owner.post { continuation.resume() } }
+                    })
+            }
+        }
+        owner.stop()
+        for file in files { close(file) }
+    }
+
     @Test func `timers fire in the order of their times, once, and not when cancelled`() async {
         let clock = ManualClock()
         let owner = OwnerThread(clock: clock)

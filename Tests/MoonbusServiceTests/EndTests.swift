@@ -1,0 +1,108 @@
+import Logging
+import MoonbusDispatch
+import MoonbusEvents
+import MoonbusJournal
+import MoonbusService
+import Testing
+
+/// Ends that nobody planned: of a client, and of the bus below the service.
+@Suite struct EndTests {
+    @Test func `a client that hangs up in the middle of a request harms nobody else`() async throws {
+        try await TestService.run { service async throws in
+            try await service.echo("a")
+            for part in ["POST /ev", "POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n[1"] {
+                try await conversation(port: service.port) { connection in connection.send(part) }
+            }
+            #expect(try await service.ask("POST", "/events/a?wait=10s", body: "1").status == 200)
+        }
+    }
+
+    @Test func `a client that hangs up before its answer harms nobody else`() async throws {
+        try await TestService.run { service async throws in
+            let (gate, open) = AsyncStream<Void>.makeStream()
+            _ = try await service.bus.subscribe(EventPattern("slow"), name: "slow") { _, _ in
+                for await _ in gate {}
+                return nil
+            }
+            try await service.echo("a")
+            let request = service.request("POST", "/events/slow?wait=10s", body: "1")
+            let behind = service.request("GET", "/health/live")
+            try await conversation(port: service.port) { connection in
+                // The answer to the second request waits behind the first one's, which will never be sent.
+                connection.send(request + behind)
+            }
+            open.finish()
+            #expect(try await service.ask("POST", "/events/a?wait=10s", body: "1").status == 200)
+        }
+    }
+
+    @Test func `a service whose bus has ended closes its connections, and can still be stopped`() async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let bus = EventBus(journal: InMemoryJournal(), logger: logger)
+        try await bus.start()
+        var configuration = ServiceConfiguration()
+        configuration.port = 0
+        let service = HTTPService(bus: bus, plugins: nil, configuration: configuration, logger: logger)
+        let port = try await service.start()
+        let isAtEnd = try await withThrowingTaskGroup(of: Bool.self) { group in
+            let (answered, tell) = AsyncStream<Void>.makeStream()
+            group.addTask {
+                try await conversation(port: port) { connection in
+                    connection.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    _ = try connection.reply()
+                    tell.finish()
+                    return try connection.isAtEnd()
+                }
+            }
+            for await _ in answered {}
+            await bus.stop(within: .seconds(2))
+            return try await group.next()
+        }
+        #expect(isAtEnd == true)
+        await service.stop(within: .seconds(2))
+        await #expect(throws: (any Error).self) { try await conversation(port: port) { _ in } }
+    }
+
+    @Test func `a service is refused by a bus that has ended`() async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let bus = EventBus(journal: InMemoryJournal(), logger: logger)
+        try await bus.start()
+        await bus.stop(within: .seconds(2))
+        var configuration = ServiceConfiguration()
+        configuration.port = 0
+        let service = HTTPService(bus: bus, plugins: nil, configuration: configuration, logger: logger)
+        await #expect(throws: ServiceError.self) { try await service.start() }
+    }
+
+    @Test func `a stopping service gives the answers that it owes, and then closes`() async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let bus = EventBus(journal: InMemoryJournal(), logger: logger)
+        try await bus.start()
+        var configuration = ServiceConfiguration()
+        configuration.port = 0
+        let service = HTTPService(bus: bus, plugins: nil, configuration: configuration, logger: logger)
+        let port = try await service.start()
+        let (gate, open) = AsyncStream<Void>.makeStream()
+        let (running, began) = AsyncStream<Void>.makeStream()
+        _ = try await bus.subscribe(EventPattern("slow"), name: "slow") { _, _ in
+            began.finish()
+            for await _ in gate {}
+            return try JSON("1")
+        }
+        async let end = conversation(port: port) { connection in
+            connection.send("POST /events/slow?wait=10s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1")
+            return (try connection.reply().status, try connection.isAtEnd())
+        }
+        for await _ in running {}
+        async let stopped: Void = service.stop(within: .seconds(10))
+        open.finish()
+        let (status, isAtEnd) = try await end
+        #expect(status == 200)
+        #expect(isAtEnd)
+        await stopped
+        await bus.stop(within: .seconds(2))
+    }
+}
