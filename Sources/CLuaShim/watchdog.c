@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum {
-    LANES_MAX = 64,
+    LANES_MAX = 256,
     TICK_NS = 1000 * 1000,
     IDLE_TICKS = 50, /* without any run, before the thread parks */
     WATCHDOG_STACK_SIZE = 256 * 1024,

@@ -8,7 +8,7 @@ package final class LuaLane {
     /// The shim's lane, for callers that go past this layer.
     package let handle: OpaquePointer
 
-    /// Nil when the process has 64 lanes already, or no memory.
+    /// Nil when the process has 256 lanes already, or no memory.
     ///
     /// - Parameter page: where the lane writes what it runs, for a watchdog outside; it must outlive the lane.
     package init?(page: UnsafeMutablePointer<moonbus_page>? = nil) {

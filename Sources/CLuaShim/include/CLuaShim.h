@@ -73,7 +73,7 @@ typedef struct {
     uint64_t reserved;
 } moonbus_page;
 
-/* Makes the calling thread a lane; needs a stack of at least 8 MiB. `page` may be NULL. At most 64 lanes a process.
+/* Makes the calling thread a lane; needs a stack of at least 8 MiB. `page` may be NULL. At most 256 lanes a process.
  * Starts the process's watchdog thread with the first lane (before any seccomp filter). NULL when out of memory. */
 moonbus_lane *moonbus_lane_enter(moonbus_page *page);
 /* Ends it; all of its contexts must have been destroyed. Call on the lane's own thread. */

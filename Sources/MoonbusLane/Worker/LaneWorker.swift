@@ -29,7 +29,7 @@ package final class LaneWorker {
         case disconnected
         /// What the host sent was not a frame: a bug, nothing can be trusted any more.
         case garbled(FrameError)
-        /// No memory for a lane, or more than 64 lanes in this process.
+        /// No memory for a lane, or more than 256 lanes in this process.
         case unavailable
     }
 
