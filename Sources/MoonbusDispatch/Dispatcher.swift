@@ -90,11 +90,11 @@ final class Dispatcher: @unchecked Sendable {
         // From here on the thread keeps the dispatcher alive, so what waits on the thread may refer to it unowned.
         owner.atTurnEnd { self.endTurn() }
         journal.read(.end) { end in
-            self.journal.read(.delayed(limit: .max)) { delayed in
-                self.onOwner {
+            self.onOwner {
+                self.readDelays { delayed in
                     do {
                         if case .position(let position) = try end.get() { self.lastPosition = position }
-                        if case .delayed(let events) = try delayed.get() { self.delay(events) }
+                        try delayed.get()
                         self.intake.set(open: true)
                         started(.success(()))
                     } catch {

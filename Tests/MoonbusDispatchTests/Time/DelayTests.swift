@@ -68,6 +68,33 @@ import Testing
         #expect(sink.deliveries.count == 1)
     }
 
+    @Test(arguments: [false, true])
+    func `more events than fit in memory come each at its time, once, and in order`(restarts: Bool) async throws {
+        let clock = ManualClock()
+        let journal = InMemoryJournal(limits: .init(), clock: clock)
+        var test = try await TestBus(journal: journal, clock: clock)
+        // Later ones first: what is left to the journal has to be found again.
+        try await test.plugin("source", "in") { delivery in
+            let start = (Int(delivery.event.id) ?? 0) * 100
+            return .done(nil, (0..<100).map { emit("out", "\(start + $0)", .init(delay: .milliseconds(60_000 + start + $0))) })
+        }
+        for index in (0..<200).reversed() { try await test.bus.emit(event("in", id: "\(index)"), until: .settled) }
+        #expect(await test.bus.statistics().delayed == 20_000)
+        if restarts {
+            await test.bus.stop()
+            test = try await TestBus(journal: journal, clock: clock)
+            #expect(await test.bus.statistics().delayed == 20_000)
+        }
+        let sink = try await test.plugin("sink", "out")
+        clock.advance(by: .seconds(60) - .milliseconds(1))
+        #expect(sink.deliveries.isEmpty)
+        clock.advance(by: .seconds(10))
+        #expect(sink.deliveries.count == 10_000)
+        clock.advance(by: .seconds(11))
+        #expect(sink.deliveries.compactMap { $0.event.data?.value.integer } == Array(0..<20_000).map(Int64.init))
+        #expect(await test.bus.statistics().delayed == 0)
+    }
+
     @Test func `more waiting events than the bound fail the handler that emits them`() async throws {
         var configuration = BusConfiguration()
         configuration.delayedMax = 2
