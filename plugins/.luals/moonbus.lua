@@ -67,14 +67,21 @@ function bus.emit(type, data, options) end
 ---@overload fun(pattern: string, handler: fun(event: moonbus.event): any)
 function bus.subscribe(pattern, options, handler) end
 
+---What becomes of ticks whose time passed while the service was down. "once" (default): one tick stands for all of them.
+---"skip": none comes. "all": each comes, also those that pass while an earlier one runs; after 1,000 in a row the rest is left out, which
+---is logged. A timer's `event.data.scheduled` says for when a tick was scheduled. A tick that has failed is never missed: its next attempt
+---comes after a restart, too.
+---@alias moonbus.missed "skip"|"once"|"all"
+
 ---@class moonbus.source_options
 ---@field name string
 ---@field every? moonbus.duration polls that often
 ---@field cron? string polls on that schedule
 ---@field tz? string IANA zone of `cron`, default UTC
+---@field missed? moonbus.missed of `every` and `cron`
 ---@field poll? fun(cursor: any): any gets the cursor that it returned last; cursor and emits are committed together
 ---@field run? fun() runs for ever: emits are committed at each wait; restarted with backoff when it ends
----@field result? fun(result: table) gets what the handlers of an emitted event answered
+---@field result? fun(result: table) gets what the handlers of an emitted event answered; at most once: a restart before it runs loses it
 
 --- Declares a source. A declaration: only while the plugin loads.
 ---@param options moonbus.source_options
@@ -82,7 +89,7 @@ function bus.source(options) end
 
 --- Calls a function on a fixed interval; the timer is in the journal. A declaration: only while the plugin loads.
 ---@param interval moonbus.duration
----@param options { name?: string }
+---@param options { name?: string, missed?: moonbus.missed }
 ---@param fn fun(event: moonbus.event)
 ---@overload fun(interval: moonbus.duration, fn: fun(event: moonbus.event))
 function bus.every(interval, options, fn) end
@@ -90,7 +97,7 @@ function bus.every(interval, options, fn) end
 --- Calls a function on a schedule: minute hour day month weekday. Daylight saving is right: a skipped time fires once
 --- after the gap, a doubled one once. A declaration: only while the plugin loads.
 ---@param schedule string e.g. "0 7 * * 1-5"
----@param options { name?: string, tz?: string }
+---@param options { name?: string, tz?: string, missed?: moonbus.missed }
 ---@param fn fun(event: moonbus.event)
 ---@overload fun(schedule: string, fn: fun(event: moonbus.event))
 function bus.cron(schedule, options, fn) end

@@ -79,12 +79,17 @@ extension Dispatcher {
     }
 
     /// Gives an event that is in no log (a tick, a result, a source's start) to its subscription.
-    func enqueueDirectly(_ event: Event, in queue: SubscriptionQueue, isResult: Bool = false) {
+    ///
+    /// - Parameter answered: the position of the event that a result is about; nil: it is no result.
+    func enqueueDirectly(_ event: Event, in queue: SubscriptionQueue, answered: UInt64? = nil) {
         let slot = owed.take()
         owed[slot].pointee.event = event
         owed[slot].pointee.queue = queue.index
         owed[slot].pointee.stage = .queued
-        owed[slot].pointee.isResult = isResult
+        if let answered {
+            owed[slot].pointee.isResult = true
+            extra(of: slot).strayPosition = answered
+        }
         queue.count += 1
         queue.urgent.append(slot)
         ready(queue)

@@ -33,6 +33,8 @@ struct Owed {
         var emitCount = 0
         /// Checkpoints whose events wait for room.
         var parkedCheckpoints = 0
+        /// Where the journal keeps it while it is owed again, if its event is in no log; see ``UnloggedPlace``.
+        var strayPosition = UnloggedPlace.tick
     }
 
     var event: Event?

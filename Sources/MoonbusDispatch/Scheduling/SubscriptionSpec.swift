@@ -40,11 +40,13 @@ package struct SubscriptionSpec: Sendable {
     package var argument: Argument
     /// True for a poller: its deliveries' data is the cursor that was committed last, and its outcome may bring a new one.
     package var hasCursor: Bool
+    /// What becomes of ticks that nobody could run when their time came.
+    package var missed: MissedTicks
 
     /// Creates a declaration.
     package init(
         name: String, plugin: String, trigger: Trigger, handler: Int32, resultHandler: Int32? = nil, policy: SubscriptionPolicy = .init(),
-        argument: Argument = .event, hasCursor: Bool = false
+        argument: Argument = .event, hasCursor: Bool = false, missed: MissedTicks = .once
     ) {
         self.name = name
         self.plugin = plugin
@@ -54,5 +56,6 @@ package struct SubscriptionSpec: Sendable {
         self.policy = policy
         self.argument = argument
         self.hasCursor = hasCursor
+        self.missed = missed
     }
 }

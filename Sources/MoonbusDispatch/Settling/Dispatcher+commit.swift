@@ -115,7 +115,7 @@ extension Dispatcher {
         case .dead: noteDeath(slot, queue, ending.detail?.fault)
         }
         if ending.kind != .shed { queue.inFlight -= 1 }
-        let isTick = queue.clockwork != nil && !owed[slot].pointee.isResult
+        let isTick = isTick(slot, queue)
         finish(slot, queue, ending.kind, ending.detail)
         if isTick { tickEnded(queue, fault: ending.kind == .dead ? ending.detail?.fault : nil) }
     }
@@ -181,7 +181,7 @@ extension Dispatcher {
             counts.retried &+= 1
             queue.retriedCount &+= 1
         }
-        for slot in slots(of: slot) where owed[slot].pointee.position > 0 { owed[slot].pointee.isStray = true }
+        for slot in slots(of: slot) where strayPosition(of: slot) != nil { owed[slot].pointee.isStray = true }
         waitUntilDue(slot, queue, after: detail?.delay ?? .zero)
         ready(queue)
     }

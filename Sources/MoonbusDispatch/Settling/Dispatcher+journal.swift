@@ -51,7 +51,8 @@ extension Dispatcher {
                 "dead letter \(letter.id) is for subscription '\(letter.subscription)', which is not there: load its plugin first")
         }
         let now = owner.clock.now()
-        let stray = letter.position == 0 ? nil : Stray(position: letter.position, event: letter.event, due: now, failures: letter.failures)
+        let position = letter.position > 0 ? letter.position : UnloggedPlace.revived(letter: letter.id)
+        let stray = Stray(position: position, event: letter.event, due: now, failures: letter.failures)
         openCalls += 1
         journal.settle([Settlement(number, .nothing, .revived(letter: letter.id, stray))]) { result in
             self.onOwner {
@@ -70,8 +71,10 @@ extension Dispatcher {
         owed[slot].pointee.position = letter.position
         owed[slot].pointee.queue = queue.index
         owed[slot].pointee.stage = .queued
-        owed[slot].pointee.isStray = letter.position > 0
+        owed[slot].pointee.isStray = true
+        owed[slot].pointee.isResult = UnloggedPlace.isResult(letter.event, queue)
         extra(of: slot).failures = letter.failures
+        if letter.position == 0 { extra(of: slot).strayPosition = UnloggedPlace.revived(letter: letter.id) }
         queue.count += 1
         queue.urgent.append(slot)
         ready(queue)

@@ -117,8 +117,8 @@ extension Dispatcher {
             owed[slot].pointee.attempt &-= 1
         }
         let strays = slots(of: slot).compactMap { slot -> Stray? in
-            guard let event = owed[slot].pointee.event, owed[slot].pointee.position > 0 else { return nil }
-            return Stray(position: owed[slot].pointee.position, event: event, due: now + delay, failures: extra.failures)
+            guard let event = owed[slot].pointee.event, let position = strayPosition(of: slot) else { return nil }
+            return Stray(position: position, event: event, due: now + delay, failures: extra.failures)
         }
         let detail = SettlingBatch.Detail()
         detail.delay = delay
@@ -218,7 +218,8 @@ extension Dispatcher {
     @inline(__always)
     private func coverage(of slot: UInt32, _ kind: SettlingBatch.Kind) -> Settlement.Coverage {
         let entry = owed[slot]
-        guard entry.pointee.position > 0, kind != .checkpoint else { return .nothing }
+        guard kind != .checkpoint else { return .nothing }
+        guard entry.pointee.position > 0 else { return coverageOfUnlogged(slot) }
         let isAlone = entry.pointee.extra?.members.isEmpty ?? true
         if entry.pointee.isStray { return .strays(slots(of: slot).map { owed[$0].pointee.position }) }
         if isAlone { return .span(Span(after: entry.pointee.after, through: entry.pointee.position)) }

@@ -180,16 +180,23 @@ extension Dispatcher {
         queue.cursor = claimed.cursor
         queue.phase = .catchingUp
         var progress = Progress(floor: claimed.floor, ended: claimed.ended)
-        for stray in claimed.strays { takeStray(stray, queue) }
+        for stray in claimed.strays where takesUp(stray, queue) { takeStray(stray, queue) }
         catchUp(queue, after: claimed.floor, &progress, found: [], schedule: claimed.schedule)
     }
 
     private func takeStray(_ stray: Stray, _ queue: SubscriptionQueue) {
         let slot = owed.take()
         owed[slot].pointee.event = stray.event
-        owed[slot].pointee.position = stray.position
         owed[slot].pointee.queue = queue.index
         owed[slot].pointee.isStray = true
+        if UnloggedPlace.holds(stray, of: queue) {
+            owed[slot].pointee.isResult = UnloggedPlace.isResult(stray.event, queue)
+            extra(of: slot).strayPosition = stray.position
+            // The tick goes on where it was: the next one comes after its end.
+            if stray.position == UnloggedPlace.tick { queue.clockwork = Clockwork(isRunning: true) }
+        } else {
+            owed[slot].pointee.position = stray.position
+        }
         owed[slot].pointee.attempt = UInt16(clamping: stray.failures.last?.attempt ?? 0)
         extra(of: slot).failures = stray.failures
         queue.count += 1

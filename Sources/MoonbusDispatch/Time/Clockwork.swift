@@ -6,8 +6,14 @@ internal import MoonbusJournal
 struct Clockwork {
     /// When the next tick is due, by the wall clock; nil for a source that runs.
     var due: Timestamp?
-    /// The tick after that, as it was committed with the end of the present one.
+    /// The same, as nanoseconds on the owner's monotonic clock: what an interval goes by.
+    var deadline: Int64 = 0
+    /// The tick after that, as it is committed with the end of the present one.
     var next: Timestamp?
+    /// What both clocks said when the timer was set: by that, a jump of the wall clock shows.
+    var reference: (wall: Timestamp, monotonic: Int64)?
+    /// Ticks that were made up for, one after the other; only with ``MissedTicks/all``.
+    var madeUpCount = 0
     var timer: OwnerTimer?
     /// True from a tick, or the start of a run, until it has ended. There is never more than one.
     var isRunning = false
@@ -19,47 +25,11 @@ struct Clockwork {
     var isReplaced = false
 }
 
-/// Ticks of timers and pollers, and sources that run.
+/// Sources that run, and what the handlers of a source's events answered. Ticks are in `Dispatcher+ticks.swift`.
 extension Dispatcher {
-    /// A jump of the wall clock is noticed by schedules within this time.
-    private static let wallCheck = Duration.seconds(60)
     /// A run that lasted this long was a good one: the backoff starts again from its beginning.
     private static let goodRun = Duration.seconds(60)
     private static let backoff = RetryPolicy(attempts: .max, backoff: .seconds(1), backoffMax: .seconds(60))
-
-    /// When a new subscription is to run first.
-    func firstTick(of trigger: SubscriptionSpec.Trigger) -> Timestamp? {
-        let now = owner.clock.now()
-        switch trigger {
-        case .every(let interval): return now + interval
-        case .cron(let schedule): return schedule.next(after: now)
-        case .events, .start: return nil
-        }
-    }
-
-    /// Sets the clockwork of a subscription going.
-    ///
-    /// - Parameter stored: when the journal says that it is due. A time that has passed means that ticks were missed: one is made up for.
-    ///   Otherwise the declaration decides: it may have changed.
-    func startClockwork(_ queue: SubscriptionQueue, stored: Timestamp?) {
-        if case .events = queue.spec.trigger { return }
-        var clockwork = queue.clockwork ?? Clockwork()
-        let first = firstTick(of: queue.spec.trigger)
-        if let stored, let first {
-            let now = owner.clock.now()
-            if stored <= now {
-                clockwork.due = now
-            } else if case .every = queue.spec.trigger {
-                clockwork.due = min(stored, first)
-            } else {
-                clockwork.due = first
-            }
-        } else {
-            clockwork.due = first
-        }
-        queue.clockwork = clockwork
-        if case .start = queue.spec.trigger { startRun(queue) } else { armTick(queue) }
-    }
 
     /// Stops the clockwork of a subscription that is gone or changes its nature.
     func stopClockwork(_ queue: SubscriptionQueue) {
@@ -73,68 +43,16 @@ extension Dispatcher {
         if case .start = queue.spec.trigger { !owed[slot].pointee.isResult } else { false }
     }
 
-    // MARK: Ticks
-
-    private func armTick(_ queue: SubscriptionQueue) {
-        guard let due = queue.clockwork?.due, queue.clockwork?.isRunning == false, isOpen else { return }
-        if let timer = queue.clockwork?.timer { owner.cancel(timer) }
-        var wait = max(.zero, due - owner.clock.now())
-        var followsWall = false
-        if case .cron = queue.spec.trigger {
-            followsWall = true
-            wait = min(wait, Self.wallCheck)
-        }
-        queue.clockwork?.timer = owner.timer(after: wait) { [unowned self] in
-            queue.clockwork?.timer = nil
-            if followsWall, owner.clock.now() < due { return armTick(queue) }
-            tick(queue, due)
-        }
-    }
-
-    private func tick(_ queue: SubscriptionQueue, _ due: Timestamp) {
-        guard queue.clockwork != nil, queue.phase == .serving else { return }
-        queue.clockwork?.isRunning = true
-        let data = queue.spec.hasCursor ? queue.cursor ?? .null : JSON(.object(["scheduled": .string(due.description)]))
-        // The same id for the same tick, after a restart, too: so are the ids of what it emits.
-        enqueueDirectly(ownEvent(of: queue, "moonbus.timer", data: data, id: "\(queue.name)@\(due.microseconds)"), in: queue)
-    }
-
-    /// The tick after the one in `slot`, to be committed with its end; nil if that is not a tick.
-    func nextSchedule(after slot: UInt32, _ queue: SubscriptionQueue) -> Timestamp? {
-        guard let due = queue.clockwork?.due, !owed[slot].pointee.isResult else { return nil }
-        let now = owner.clock.now()
-        var next: Timestamp?
-        switch queue.spec.trigger {
-        case .every(let interval):
-            // In step with the first tick; ticks that passed meanwhile are skipped.
-            let late = max(0, now.microseconds - due.microseconds)
-            let step = max(1, interval.microseconds)
-            next = due + .microseconds((late / step + 1) * step)
-        case .cron(let schedule): next = schedule.next(after: max(now, due))
-        case .events, .start: next = nil
-        }
-        queue.clockwork?.next = next
-        return next
-    }
-
-    /// Goes on after a tick or a run has ended.
-    func tickEnded(_ queue: SubscriptionQueue, fault: Fault?) {
-        queue.clockwork?.isRunning = false
-        if case .start = queue.spec.trigger { return runEnded(queue, fault) }
-        if let next = queue.clockwork?.next { queue.clockwork?.due = next }
-        armTick(queue)
-    }
-
     // MARK: Runs
 
-    private func startRun(_ queue: SubscriptionQueue) {
+    func startRun(_ queue: SubscriptionQueue) {
         guard queue.clockwork?.isRunning == false, queue.phase == .serving, isOpen else { return }
         queue.clockwork?.isRunning = true
         queue.clockwork?.started = now()
         enqueueDirectly(ownEvent(of: queue, "moonbus.start", data: nil, id: nil), in: queue)
     }
 
-    private func runEnded(_ queue: SubscriptionQueue, _ fault: Fault?) {
+    func runEnded(_ queue: SubscriptionQueue, _ fault: Fault?) {
         guard let clockwork = queue.clockwork, isOpen else { return }
         if clockwork.isReplaced || Duration.nanoseconds(now() - clockwork.started) > Self.goodRun { queue.clockwork?.failures = 0 }
         queue.clockwork?.failures += 1
@@ -191,11 +109,12 @@ extension Dispatcher {
         }
         let data = JSON(.object(["event": .string(event.id), "type": .string(event.typeText), "results": .array(results)]))
         enqueueDirectly(
-            ownEvent(of: queue, "moonbus.result", data: data, id: "\(event.id)-result", cause: event), in: queue, isResult: true)
+            ownEvent(of: queue, Self.resultType, data: data, id: "\(event.id)-result", cause: event), in: queue,
+            answered: receipt.position)
     }
 
     /// An event of the bus's own, for one subscription.
-    private func ownEvent(of queue: SubscriptionQueue, _ type: String, data: JSON?, id: String?, cause: Event? = nil) -> Event {
+    func ownEvent(of queue: SubscriptionQueue, _ type: String, data: JSON?, id: String?, cause: Event? = nil) -> Event {
         let kind = if case .start = queue.spec.trigger { "sources" } else { queue.spec.hasCursor ? "sources" : "timers" }
         let prefix = queue.spec.plugin + "."
         let name = queue.name.hasPrefix(prefix) ? String(queue.name.dropFirst(prefix.count)) : queue.name

@@ -3,10 +3,10 @@ package import MoonbusEvents
 /// ```
 /// {"subscriptions": [{"name", "pattern", "function", "where", "key", "concurrency", "retry": {"attempts", "backoff_us", "backoff_us_max"},
 ///                     "timeout_us", "cpu_us", "batch": {"count", "within_us"}, "debounce_us", "throttle_us", "line"}],
-///  "sources":       [{"name", "kind": "every|cron|run", "every_us", "cron", "tz", "poll", "run", "result", "line"}],
-///  "timers":        [{"name", "kind": "every|cron", "every_us", "cron", "tz", "function", "line"}]}
+///  "sources":       [{"name", "kind": "every|cron|run", "every_us", "cron", "tz", "poll", "run", "result", "missed": "skip|all", "line"}],
+///  "timers":        [{"name", "kind": "every|cron", "every_us", "cron", "tz", "function", "missed": "skip|all", "line"}]}
 /// ```
-/// What is nil is left out.
+/// What is nil is left out, and so is "missed" when it is "once".
 extension Declarations {
     package var json: JSON {
         JSON(
@@ -87,6 +87,7 @@ extension Declarations.Source {
         schedule.write(to: &object)
         object[schedule == .run ? "run" : "poll"] = .integer(Int64(function))
         object["result"] = result.map { .integer(Int64($0)) }
+        if missed != .once { object["missed"] = .string(missed.rawValue) }
         object["line"] = line.map { .integer(Int64($0)) }
         return .object(object)
     }
@@ -95,6 +96,7 @@ extension Declarations.Source {
         let schedule = try Declarations.Schedule(fields: fields)
         self.init(name: try fields.text("name"), schedule: schedule, function: try fields.function(schedule == .run ? "run" : "poll"))
         if fields.object["result"] != nil { result = try fields.function("result") }
+        missed = try Declarations.Missed(fields: fields)
         line = try fields.optionalInteger("line")
     }
 }
@@ -105,6 +107,7 @@ extension Declarations.Timer {
         object["name"] = .string(name)
         schedule.write(to: &object)
         object["function"] = .integer(Int64(function))
+        if missed != .once { object["missed"] = .string(missed.rawValue) }
         object["line"] = line.map { .integer(Int64($0)) }
         return .object(object)
     }
@@ -113,7 +116,16 @@ extension Declarations.Timer {
         let schedule = try Declarations.Schedule(fields: fields)
         guard schedule != .run else { throw FrameError(.badValue, "declarations: a timer has no schedule") }
         self.init(name: try fields.text("name"), schedule: schedule, function: try fields.function("function"))
+        missed = try Declarations.Missed(fields: fields)
         line = try fields.optionalInteger("line")
+    }
+}
+
+extension Declarations.Missed {
+    init(fields: Fields) throws(FrameError) {
+        let text = try fields.optionalText("missed") ?? Self.once.rawValue
+        guard let missed = Self(rawValue: text) else { throw FrameError(.badValue, "declarations: no policy for missed ticks is \(text)") }
+        self = missed
     }
 }
 

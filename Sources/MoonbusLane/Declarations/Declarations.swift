@@ -70,12 +70,18 @@ package struct Declarations: Sendable, Hashable {
         case run
     }
 
+    /// What becomes of ticks whose time passed while nobody could run them; the host says what each means.
+    package enum Missed: String, Sendable, Hashable, CaseIterable {
+        case skip, once, all
+    }
+
     package struct Source: Sendable, Hashable {
         package var name: String
         package var schedule: Schedule
         /// `poll`, or `run` when the schedule is `.run`.
         package var function: Int32
         package var result: Int32?
+        package var missed = Missed.once
         package var line: Int?
 
         package init(name: String, schedule: Schedule, function: Int32) {
@@ -90,6 +96,7 @@ package struct Declarations: Sendable, Hashable {
         /// Never `.run`.
         package var schedule: Schedule
         package var function: Int32
+        package var missed = Missed.once
         package var line: Int?
 
         package init(name: String, schedule: Schedule, function: Int32) {

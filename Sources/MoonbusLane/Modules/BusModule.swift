@@ -48,7 +48,7 @@ enum BusModule {
 
     private static func source(_ context: LaneContext, _ call: HostCall) throws(Refusal) -> Verdict {
         let options = try OptionReader(
-            call.bytes(0), of: "bus.source", known: ["name", "every", "cron", "tz", "poll", "run", "result"])
+            call.bytes(0), of: "bus.source", known: ["name", "every", "cron", "tz", "poll", "run", "result", "missed"])
         guard let name = try options.text("name") else { throw options.missing("a source needs a name") }
         guard ["every", "cron", "run"].filter(options.has).count == 1 else {
             throw options.missing("a source has exactly one of \"every\", \"cron\" (with \"poll\") and \"run\"")
@@ -71,13 +71,15 @@ enum BusModule {
         guard let function else { throw options.missing("a source with \"every\" or \"cron\" needs a function \"poll\"") }
         var source = Declarations.Source(name: name, schedule: schedule, function: function)
         source.result = try options.function("result")
+        if schedule == .run, options.has("missed") { throw options.missing("\"missed\" is for \"every\" and \"cron\" only") }
+        source.missed = try missed(options)
         source.line = line(call, place: 1)
         try declare("bus.source", context) { draft throws(Refusal) in try draft.add(source) }
         return call.done()
     }
 
     private static func every(_ context: LaneContext, _ call: HostCall) throws(Refusal) -> Verdict {
-        let (options, function) = try options(call, of: "bus.every", known: ["name"])
+        let (options, function) = try options(call, of: "bus.every", known: ["name", "missed"])
         let interval = Duration.microseconds(call.integer(0) ?? 0)
         guard interval >= .milliseconds(1) else { throw options.missing("the interval must be at least 1ms") }
         try declareTimer("bus.every", context, call, .every(interval), function, options)
@@ -85,7 +87,7 @@ enum BusModule {
     }
 
     private static func cron(_ context: LaneContext, _ call: HostCall) throws(Refusal) -> Verdict {
-        let (options, function) = try options(call, of: "bus.cron", known: ["name", "tz"])
+        let (options, function) = try options(call, of: "bus.cron", known: ["name", "tz", "missed"])
         let expression = text(call, 0)
         guard (1...255).contains(expression.utf8.count) else {
             throw options.missing("a schedule has 1 to 255 bytes, e.g. \"0 7 * * 1-5\"")
@@ -100,6 +102,7 @@ enum BusModule {
     ) throws(Refusal) {
         let name = try options.text("name")
         var timer = Declarations.Timer(name: "", schedule: schedule, function: function)
+        timer.missed = try missed(options)
         timer.line = line(call)
         try declare(subject, context) { draft throws(Refusal) in try draft.add(timer, name: name) }
     }
@@ -133,6 +136,12 @@ enum BusModule {
             throw options.wrong("key", "\"type\", \"subject\", or a path in the data such as \"data.customer\"")
         }
         return key
+    }
+
+    private static func missed(_ options: OptionReader) throws(Refusal) -> Declarations.Missed {
+        guard let text = try options.text("missed") else { return .once }
+        guard let missed = Declarations.Missed(rawValue: text) else { throw options.wrong("missed", "\"skip\", \"once\" or \"all\"") }
+        return missed
     }
 
     private static func retry(_ options: OptionReader) throws(Refusal) -> Declarations.Retry {

@@ -23,7 +23,7 @@ struct SubscriptionCompiler {
             specs.append(
                 SubscriptionSpec(
                     name: name(timer.name), plugin: version.plugin.name, trigger: try trigger(timer.schedule, line: timer.line),
-                    handler: timer.function, policy: policy()))
+                    handler: timer.function, policy: policy(), missed: missed(timer.missed)))
         }
         return specs
     }
@@ -61,7 +61,8 @@ struct SubscriptionCompiler {
         if isRunning { policy.timeout = Self.unlimited }
         return SubscriptionSpec(
             name: name(declared.name), plugin: version.plugin.name, trigger: try trigger(declared.schedule, line: declared.line),
-            handler: declared.function, resultHandler: declared.result, policy: policy, argument: .data, hasCursor: !isRunning)
+            handler: declared.function, resultHandler: declared.result, policy: policy, argument: .data, hasCursor: !isRunning,
+            missed: missed(declared.missed))
     }
 
     /// A source that runs for ever has no wall-clock limit. Not `.max`: the bus adds it to a time.
@@ -73,6 +74,14 @@ struct SubscriptionCompiler {
         case .every(let interval): return .every(interval)
         case .cron(let text, let zone):
             do { return .cron(try CronSchedule(text, zone: zone)) } catch { throw self.error(.badDeclaration, line, "\(error)") }
+        }
+    }
+
+    private func missed(_ declared: Declarations.Missed) -> MissedTicks {
+        switch declared {
+        case .skip: .skip
+        case .once: .once
+        case .all: .all
         }
     }
 

@@ -39,12 +39,14 @@ import Testing
         let host = try TestHost()
         let declared = try host.load(
             """
-            bus.source({ name = "beat", every = "10s", poll = function(cursor) end, result = function(result) end })
+            bus.source({ name = "beat", every = "10s", missed = "skip", poll = function(cursor) end, result = function(result) end })
             bus.source({ name = "daily", cron = "@daily", tz = "Europe/Vienna", poll = function() end })
             bus.source({ name = "forever", run = function() end })
             bus.every("90s", function() end)
-            bus.cron("0 7 * * *", { name = "morning", tz = "UTC" }, function() end)
+            bus.cron("0 7 * * *", { name = "morning", tz = "UTC", missed = "all" }, function() end)
             """)
+        #expect(declared.sources.map(\.missed) == [.skip, .once, .once])
+        #expect(declared.timers.map(\.missed) == [.once, .all])
         #expect(declared.sources.map(\.name) == ["beat", "daily", "forever"])
         #expect(declared.sources.map(\.schedule) == [.every(.seconds(10)), .cron("@daily", timezone: "Europe/Vienna"), .run])
         #expect(declared.sources.map { $0.result != nil } == [true, false, false])
@@ -85,6 +87,8 @@ import Testing
             (#"bus.source({ name = "s", every = 1, run = print })"#, "bus.source: a source has exactly one of"),
             (#"bus.source({ name = "s", every = 1 })"#, #"needs a function "poll""#),
             (#"bus.source({ name = "s", every = 1, tz = "UTC", poll = print })"#, #""tz" is for "cron" only"#),
+            (#"bus.every(1, { missed = "none" }, print)"#, #"option "missed" must be "skip", "once" or "all""#),
+            (#"bus.source({ name = "s", run = print, missed = "all" })"#, #""missed" is for "every" and "cron" only"#),
             (#"bus.source({ name = "s", every = 1, poll = 1 })"#, #"option "poll" must be a function"#),
         ])
     func `a wrong declaration is refused with its line, and what was probably meant`(main: String, message: String) throws {

@@ -1,0 +1,72 @@
+internal import Logging
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// Deliveries whose event is in no log. When they are owed again, the journal keeps them among the ``Stray``s of their subscription, so that
+/// they survive a restart with their attempts; the stray's position is then one that no event has for that subscription.
+///
+/// | delivery | position of its stray |
+/// |---|---|
+/// | the tick of a clock, of which there is never more than one | 0 |
+/// | a result for a source | that of the event which the handlers answered: a source is owed no events itself |
+/// | any of them, revived as a dead letter | 2^62 + the letter's id |
+enum UnloggedPlace {
+    static let tick: UInt64 = 0
+    private static let firstRevived: UInt64 = 1 << 62
+
+    static func revived(letter: UInt64) -> UInt64 { firstRevived + letter }
+
+    /// True when the stray's event is in no log.
+    static func holds(_ stray: Stray, of queue: SubscriptionQueue) -> Bool {
+        if case .events = queue.spec.trigger { stray.position == tick || stray.position >= firstRevived } else { true }
+    }
+
+    /// True for what goes to the result handler.
+    static func isResult(_ event: Event, _ queue: SubscriptionQueue) -> Bool {
+        if case .events = queue.spec.trigger { false } else { event.typeText == Dispatcher.resultType }
+    }
+}
+
+extension Dispatcher {
+    static let resultType = "moonbus.result"
+
+    /// True for the present tick of a clock, or the run of a source: what its subscription's clockwork goes on after.
+    func isTick(_ slot: UInt32, _ queue: SubscriptionQueue) -> Bool {
+        queue.clockwork != nil && owed[slot].pointee.position == 0 && !owed[slot].pointee.isResult
+            && owed[slot].pointee.extra?.strayPosition ?? UnloggedPlace.tick == UnloggedPlace.tick
+    }
+
+    /// Where the journal keeps the delivery while it is owed again; nil: it does not, a source's run is not resumed.
+    func strayPosition(of slot: UInt32) -> UInt64? {
+        if owed[slot].pointee.position > 0 { return owed[slot].pointee.position }
+        guard let queue = queues[Int(owed[slot].pointee.queue)], !runsForEver(slot, queue) else { return nil }
+        return owed[slot].pointee.extra?.strayPosition ?? UnloggedPlace.tick
+    }
+
+    /// What a settlement of such a delivery is about: nothing, or the record that it left when it failed.
+    func coverageOfUnlogged(_ slot: UInt32) -> Settlement.Coverage {
+        guard owed[slot].pointee.isStray, let position = strayPosition(of: slot) else { return .nothing }
+        return .strays([position])
+    }
+
+    /// Decides whether a subscription can still take what it was owed: its declaration may have changed since.
+    ///
+    /// - Returns: false: nobody can, and the record goes.
+    func takesUp(_ stray: Stray, _ queue: SubscriptionQueue) -> Bool {
+        guard UnloggedPlace.holds(stray, of: queue) else { return true }
+        let isWanted =
+            if UnloggedPlace.isResult(stray.event, queue) {
+                queue.spec.resultHandler != nil
+            } else {
+                switch queue.spec.trigger {
+                case .every, .cron: true
+                case .events, .start: stray.position != UnloggedPlace.tick
+                }
+            }
+        guard !isWanted, let number = queue.number else { return isWanted }
+        logger.warning("'\(queue.name)' was declared anew and has no use for \(stray.event), which had failed before: it is left out")
+        openCalls += 1
+        journal.settle([Settlement(number, .strays([stray.position]), .done)]) { _ in self.onOwner { self.openCalls -= 1 } }
+        return false
+    }
+}
