@@ -1,4 +1,6 @@
-/// The bounds of a bus. Every default suits one service on one machine.
+public import MoonbusEvents
+
+/// The bounds of a bus, and which of its events are not for keeping. Every default suits one service on one machine.
 public struct BusConfiguration: Sendable, Hashable {
     /// Events that were handed over and are not recorded yet; more are refused with ``EmitError/Code/full``.
     public var intakeCountMax = 65_536
@@ -16,6 +18,9 @@ public struct BusConfiguration: Sendable, Hashable {
     public var fullPatience: Duration = .seconds(60)
     /// How often a delivery runs again at once because the state that it read had changed, before that counts as a failure.
     public var conflictsMax = 20
+    /// Types whose events are never journaled: at most once, lost when the service stops, not retried after it. For readings that the next
+    /// one replaces.
+    public var ephemeral: [EventPattern] = []
     /// Types in the table of events that nobody wanted.
     public var unmatchedTypesMax = 256
 

@@ -32,6 +32,10 @@ public struct BusStatistics: Sendable, Hashable {
     public var emitted: UInt64 = 0
     /// Events that the journal recorded, those of handlers included.
     public var recorded: UInt64 = 0
+    /// Events that were taken without being recorded: their types are ephemeral.
+    public var ephemeral: UInt64 = 0
+    /// Deliveries of ephemeral events that failed to the last attempt.
+    public var lost: UInt64 = 0
     /// Events that were recorded before.
     public var duplicates: UInt64 = 0
     /// Events that were refused, for whatever reason.

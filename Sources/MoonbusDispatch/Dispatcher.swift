@@ -24,6 +24,7 @@ final class Dispatcher: @unchecked Sendable {
     // Routing
     let router = Router()
     var taps: [Tap] = []
+    let ephemeral: EphemeralTypes
     var unmatched = UnmatchedTypes()
 
     // Scheduling
@@ -75,6 +76,7 @@ final class Dispatcher: @unchecked Sendable {
         self.journal = journal
         self.intake = intake
         self.configuration = configuration
+        ephemeral = EphemeralTypes(configuration.ephemeral)
         self.logger = logger
         self.jitter = jitter
     }

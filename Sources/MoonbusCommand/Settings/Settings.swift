@@ -10,6 +10,7 @@ import MoonbusEvents
 /// | `journal` | `MOONBUS_JOURNAL` | `--journal` | `.moonbus` beside the plugins folder; `memory`: nothing survives |
 /// | `retention.age` | `MOONBUS_RETENTION_AGE` | `--retention-age` | `7d`: how long events are kept that nobody is owed |
 /// | `retention.bytes` | `MOONBUS_RETENTION_BYTES` | `--retention-bytes` | `4GiB`: above, the oldest of those go first |
+/// | `ephemeral` | `MOONBUS_EPHEMERAL` (commas) | | none: types whose events are never journaled, e.g. `["sensor.raw.>"]` |
 /// | `http.host` | `MOONBUS_HTTP_HOST` | `--host` | `127.0.0.1` |
 /// | `http.port` | `MOONBUS_HTTP_PORT` | `--port` | `7070` |
 /// | `http.hosts` | `MOONBUS_HTTP_HOSTS` (commas) | `--allow-host` | none |
@@ -17,7 +18,7 @@ import MoonbusEvents
 /// | `log.level` | `MOONBUS_LOG_LEVEL` | `--log-level` | `info` |
 ///
 /// Ours, not swift-configuration: its providers hand out values without the place in the file where they stand, and the point of a
-/// settings file is that a wrong line in it is shown. With eleven keys, the table is shorter than the adapter would be.
+/// settings file is that a wrong line in it is shown. With twelve keys, the table is shorter than the adapter would be.
 struct Settings: Equatable {
     enum Isolation: String, CaseIterable {
         /// Lanes are sandboxed processes.
@@ -33,6 +34,7 @@ struct Settings: Equatable {
     var journal: JournalPlace?
     var retentionAge = Duration.seconds(7 * 86_400)
     var retentionBytes = 4 << 30
+    var ephemeral: [EventPattern] = []
     var host = "127.0.0.1"
     var port = 7070
     var hosts: [String] = []
@@ -53,7 +55,7 @@ struct Settings: Equatable {
 
     /// The names of the keys, for "did you mean".
     static let keys = [
-        "plugins", "lanes", "isolation", "journal", "retention.age", "retention.bytes", "http.host", "http.port", "http.hosts", "http.wait",
+        "plugins", "lanes", "isolation", "journal", "retention.age", "retention.bytes", "ephemeral", "http.host", "http.port", "http.hosts", "http.wait",
         "log.level",
     ]
 
@@ -84,6 +86,10 @@ struct Settings: Equatable {
         journal = try read("journal", "a folder, or 'memory'", JournalPlace.init)
         retentionAge = try read("retention.age", "a duration, like 7d or 12h") { try? DurationText.parse($0) } ?? retentionAge
         retentionBytes = try read("retention.bytes", "a number of bytes, like 500MiB or 4GiB", ByteCountText.parse) ?? retentionBytes
+        ephemeral =
+            try read("ephemeral", "a list of patterns, like sensor.raw.>") { text in
+                try? text.split(separator: ",").map { try EventPattern(String($0)) }
+            } ?? ephemeral
         host = try read("http.host", "an address") { $0.isEmpty ? nil : $0 } ?? host
         port = try read("http.port", "a port from 0 to 65535") { Int($0).flatMap { (0...65_535).contains($0) ? $0 : nil } } ?? port
         hosts = try read("http.hosts", "a list of names") { $0.split(separator: ",").map { String($0) } } ?? hosts

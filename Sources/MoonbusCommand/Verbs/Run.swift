@@ -112,6 +112,7 @@ private struct Server {
             settings.isolation == .process
             ? .processes(executable: try ownExecutable(), count: settings.lanes) : .threads(count: settings.lanes)
         configuration.drain = Self.drain
+        configuration.bus.ephemeral = settings.ephemeral
         // What plugins do is shown from their notices; as log lines, too, everything would be there twice.
         runtime = MoonbusRuntime(
             plugins: settings.plugins, journal: journal.journal, configuration: configuration, logger: logger, pluginLogger: .silent)

@@ -155,10 +155,13 @@ extension Dispatcher {
     // MARK: Recording
 
     private func append(_ admission: Admission, mayTrim: Bool) {
+        let split = admission.submission.isDurable ? nil : ephemeral.split(admission.submission.events)
+        if let split, split.durable.isEmpty { return recorded(admission, .success(split.places([]))) }
         openCalls += 1
-        journal.append(admission.submission.events) { result in
+        journal.append(split?.durable ?? admission.submission.events) { result in
             self.onOwner {
                 self.openCalls -= 1
+                let result = split.map { result.map($0.places) } ?? result
                 if mayTrim, case .failure(let error) = result, error.code == .full {
                     self.trim { self.append(admission, mayTrim: false) }
                 } else {

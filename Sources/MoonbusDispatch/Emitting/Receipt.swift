@@ -13,7 +13,7 @@ public enum EmitStage: Sendable, Hashable {
 public struct Receipt: Sendable, Hashable {
     /// The event's id.
     public var id: String
-    /// Its place in the journal.
+    /// Its place in the journal; 0 for an ephemeral event, which has none.
     public var position: UInt64
     /// True when an event with the same source and id was recorded before: nobody gets it again.
     public var isDuplicate: Bool
@@ -21,6 +21,9 @@ public struct Receipt: Sendable, Hashable {
     public var results: [HandlerResult]
     /// How many subscriptions that matched had not ended when the waiting was over.
     public var pending: Int
+
+    /// True when the event's type is ephemeral: it was taken, and not recorded.
+    public var isEphemeral: Bool { position == 0 }
 
     /// Creates a receipt.
     public init(id: String, position: UInt64, isDuplicate: Bool = false, results: [HandlerResult] = [], pending: Int = 0) {
@@ -69,7 +72,7 @@ public struct HandlerResult: Sendable, Hashable {
 
 /// What became of a batch whose emitter only wants to know how much was recorded.
 package struct SubmittedCount: Sendable, Hashable {
-    /// Events that are new in the journal.
+    /// Events that are new; ephemeral ones count, though they are not in the journal.
     package var recorded: Int
     /// Events that were there already.
     package var duplicates: Int

@@ -25,6 +25,8 @@ struct Submission: Sendable {
     var settledBy = AskRule.everyResult
     /// The longest wait for results.
     var settledWithin: Duration?
+    /// True for events that are in the journal as delayed ones: they come due by being recorded, whatever their types are.
+    var isDurable = false
     /// Bytes that the intake counts for the batch; 0: the bus's own events, which it doesn't count.
     var size = 0
 

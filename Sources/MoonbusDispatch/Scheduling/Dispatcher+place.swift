@@ -16,6 +16,7 @@ extension Dispatcher {
         release(matches[...])
         if generation != router.generation { match(events, into: &matches) }
         var duplicates = 0
+        var ephemeral = 0
         var next = 0
         var last = lastPosition
         let hasTaps = !taps.isEmpty
@@ -35,7 +36,7 @@ extension Dispatcher {
                         duplicates += 1
                         continue
                     }
-                    last = place.position
+                    if place.position > 0 { last = place.position } else { ephemeral += 1 }
                     if first == next {
                         counts.unmatched &+= 1
                         unmatched.note(events[index], typesMax: configuration.unmatchedTypesMax)
@@ -45,7 +46,8 @@ extension Dispatcher {
             }
         }
         lastPosition = last
-        counts.recorded &+= UInt64(events.count - duplicates)
+        counts.recorded &+= UInt64(events.count - duplicates - ephemeral)
+        counts.ephemeral &+= UInt64(ephemeral)
         counts.duplicates &+= UInt64(duplicates)
         recordedSinceTrim += events.count
         return duplicates
@@ -61,7 +63,7 @@ extension Dispatcher {
         entry.pointee.after = flow.pointee.last
         entry.pointee.queue = queue
         entry.pointee.stage = .queued
-        flow.pointee.last = position
+        if position > 0 { flow.pointee.last = position }
         flow.pointee.count += 1
         if let ask {
             let extra = Owed.Extra()

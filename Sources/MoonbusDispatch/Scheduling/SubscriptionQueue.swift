@@ -58,6 +58,7 @@ final class SubscriptionQueue: @unchecked Sendable {
 
     var retriedCount: UInt64 = 0
     var deadCount: UInt64 = 0
+    var lostCount: UInt64 = 0
     var shedCount: UInt64 = 0
 
     init(index: UInt32, order: Int, spec: SubscriptionSpec) {

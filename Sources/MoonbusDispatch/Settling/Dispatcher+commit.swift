@@ -64,10 +64,11 @@ extension Dispatcher {
     private func spread(_ staged: Staged, _ recorded: [Recorded], from slot: UInt32) {
         let commit = staged.commit
         let queue = queues[Int(owed[slot].pointee.queue)]
-        if !commit.events.isEmpty {
-            for event in commit.events { lineage.note(event) }
-            let ask = queue.flatMap { makeResultAsk($0, commit.events, recorded) }
-            _ = place(commit.events, recorded, staged.matches, generation: staged.generation ?? 0, ask: ask)
+        if !staged.events.isEmpty {
+            let recorded = staged.split?.places(recorded) ?? recorded
+            for event in staged.events { lineage.note(event) }
+            let ask = queue.flatMap { makeResultAsk($0, staged.events, recorded) }
+            _ = place(staged.events, recorded, staged.matches, generation: staged.generation ?? 0, ask: ask)
             if let ask { open(ask, within: .seconds(86_400)) }
         }
         if !commit.delayed.isEmpty { delay(commit.delayed) }
@@ -164,6 +165,7 @@ extension Dispatcher {
 
     private func noteDeath(_ slot: UInt32, _ queue: SubscriptionQueue, _ fault: Fault?) {
         guard !runsForEver(slot, queue) else { return }
+        if isEphemeral(slot) { return noteLoss(slot, queue, fault) }
         counts.dead &+= 1
         queue.deadCount &+= 1
         let event = owed[slot].pointee.event.map { "\($0)" } ?? ""

@@ -11,7 +11,9 @@ extension Dispatcher {
         batch.fill(outcomes.count) { settlements, endings in
             for index in outcomes.indices {
                 guard let slot = land(outcomes[index].delivery, &landings) else { continue }
-                if case .done(nil) = outcomes[index].verdict, outcomes[index].effects.isEmpty, !hasClockwork(slot) {
+                if case .done(nil) = outcomes[index].verdict, outcomes[index].effects.isEmpty, !hasClockwork(slot),
+                    owed[slot].pointee.position > 0
+                {
                     addDone(slot, &settlements, &endings)
                 } else {
                     others.append((slot, index))
@@ -27,14 +29,18 @@ extension Dispatcher {
     func settle(done ids: [UInt64]) {
         let batch = takeBatch()
         var landings = Landings()
-        var ticks: [UInt32] = []
+        var unlogged: [UInt32] = []
         batch.fill(ids.count) { settlements, endings in
             for id in ids {
                 guard let slot = land(id, &landings) else { continue }
-                if hasClockwork(slot) { ticks.append(slot) } else { addDone(slot, &settlements, &endings) }
+                if hasClockwork(slot) || owed[slot].pointee.position == 0 {
+                    unlogged.append(slot)
+                } else {
+                    addDone(slot, &settlements, &endings)
+                }
             }
         }
-        for slot in ticks { settleDone(slot, nil, [], batch) }
+        for slot in unlogged { settleDone(slot, nil, [], batch) }
         book(landings)
         commit(batch)
     }
@@ -82,7 +88,10 @@ extension Dispatcher {
             detail?.result = result
         }
         let schedule = nextSchedule(after: slot, queue)
-        guard !effects.isEmpty || schedule != nil else { return add(slot, .done, .done, detail: detail, to: batch) }
+        guard !effects.isEmpty || schedule != nil else {
+            if isUnknownToJournal(slot) { return concludeEphemeral(slot, .done, detail) }
+            return add(slot, .done, .done, detail: detail, to: batch)
+        }
         let staged: Staged
         do throws(Fault) {
             staged = try stage(effects, of: slot, queue, schedule: schedule)
@@ -123,6 +132,7 @@ extension Dispatcher {
         let detail = SettlingBatch.Detail()
         detail.delay = delay
         detail.fault = fault
+        if isUnknownToJournal(slot) { return concludeEphemeral(slot, .retry, detail) }
         add(slot, .retry(strays), .retry, detail: detail, to: batch)
     }
 
@@ -131,11 +141,12 @@ extension Dispatcher {
         let detail = SettlingBatch.Detail()
         detail.fault = fault
         if runsForEver(slot, queue) { return add(slot, .done, .dead, detail: detail, to: batch) }
+        if isUnknownToJournal(slot) { return concludeEphemeral(slot, .dead, detail) }
         let now = owner.clock.now()
         let extra = extra(of: slot)
         extra.failures.append(FailedAttempt(attempt: Int(owed[slot].pointee.attempt), time: now, fault: fault))
         let letters = slots(of: slot).compactMap { slot -> DeadLetter? in
-            guard let event = owed[slot].pointee.event else { return nil }
+            guard let event = owed[slot].pointee.event, !isEphemeral(slot) else { return nil }
             return DeadLetter(
                 subscription: queue.name, position: owed[slot].pointee.position, event: event, failures: extra.failures, died: now)
         }
@@ -185,18 +196,18 @@ extension Dispatcher {
 
     private func stage(_ effects: [Effect], of slot: UInt32, _ queue: SubscriptionQueue, schedule: Timestamp?) throws(Fault) -> Staged {
         let events = slots(of: slot).compactMap { owed[$0].pointee.event }
-        let isRoot = owed[slot].pointee.position == 0 && !owed[slot].pointee.isResult
+        let isRoot = owed[slot].pointee.position == 0 && !owed[slot].pointee.isResult && !isEphemeral(slot)
         let stager = Stager(
             queue: queue, cause: events[0], hops: events.reduce(0) { max($0, $1.hops) }, isRoot: isRoot, now: owner.clock.now(),
             configuration: configuration, firstOrdinal: owed[slot].pointee.extra?.emitCount ?? 0, delayedCount: delays.count)
-        return Staged(try stager.commit(effects, schedule: schedule, lineage: lineage, versions: &versions))
+        return try Staged(stager.commit(effects, schedule: schedule, lineage: lineage, versions: &versions), ephemeral)
     }
 
     /// Finds out who is owed the events of a commit and reserves their room, or names a queue that has none.
     func reserve(_ staged: Staged, seeking: SubscriptionQueue? = nil) -> SubscriptionQueue? {
-        guard !staged.commit.events.isEmpty else { return nil }
+        guard !staged.events.isEmpty else { return nil }
         if staged.generation != router.generation {
-            match(staged.commit.events, into: &staged.matches)
+            match(staged.events, into: &staged.matches)
             staged.generation = router.generation
         }
         return reserve(staged.matches, seeking: seeking)
@@ -219,10 +230,17 @@ extension Dispatcher {
     private func coverage(of slot: UInt32, _ kind: SettlingBatch.Kind) -> Settlement.Coverage {
         let entry = owed[slot]
         guard kind != .checkpoint else { return .nothing }
+        guard entry.pointee.extra?.members.isEmpty ?? true else { return coverage(ofBatch: slot) }
         guard entry.pointee.position > 0 else { return coverageOfUnlogged(slot) }
-        let isAlone = entry.pointee.extra?.members.isEmpty ?? true
-        if entry.pointee.isStray { return .strays(slots(of: slot).map { owed[$0].pointee.position }) }
-        if isAlone { return .span(Span(after: entry.pointee.after, through: entry.pointee.position)) }
-        return .spans(slots(of: slot).map { Span(after: owed[$0].pointee.after, through: owed[$0].pointee.position) })
+        if entry.pointee.isStray { return .strays([entry.pointee.position]) }
+        return .span(Span(after: entry.pointee.after, through: entry.pointee.position))
+    }
+
+    /// Its ephemeral events are in no log.
+    private func coverage(ofBatch slot: UInt32) -> Settlement.Coverage {
+        let logged = slots(of: slot).filter { owed[$0].pointee.position > 0 }
+        guard let first = logged.first else { return .nothing }
+        if owed[first].pointee.isStray { return .strays(logged.map { owed[$0].pointee.position }) }
+        return .spans(logged.map { Span(after: owed[$0].pointee.after, through: owed[$0].pointee.position) })
     }
 }

@@ -4,13 +4,37 @@ internal import MoonbusJournal
 /// A handler's effects, turned into what the journal commits and who is owed it. Confined to the owner thread.
 final class Staged {
     let commit: Commit
-    /// Who is owed the events of the commit, by event.
+    /// The events of the commit, and among them those that are ephemeral, which the journal does not get.
+    let events: [Event]
+    /// How they were taken apart; nil: no event is ephemeral.
+    let split: EphemeralSplit?
+    /// Who is owed the events, by event.
     var matches = ContiguousArray<Router.Match>()
     /// The router's generation that `matches` are from; nil: nothing was matched yet.
     var generation: UInt64?
 
     init(_ commit: Commit) {
         self.commit = commit
+        events = commit.events
+        split = nil
+    }
+
+    /// Takes the ephemeral events out of what the journal is to commit.
+    ///
+    /// - Throws: ``Fault`` `.error` for one that is to come later: what waits is in the journal.
+    init(_ commit: Commit, _ ephemeral: EphemeralTypes) throws(Fault) {
+        if let late = ephemeral.split(commit.delayed.map(\.event)), let place = late.isEphemeral.firstIndex(of: true) {
+            let type = commit.delayed[place].event.typeText
+            throw Fault(.error, "bus.emit('\(type)'): an ephemeral event cannot wait for its time; emit it without delay")
+        }
+        events = commit.events
+        split = ephemeral.split(commit.events)
+        self.commit =
+            split.map { split in
+                Commit(
+                    events: split.durable, delayed: commit.delayed, state: commit.state, cursor: commit.cursor, schedule: commit.schedule,
+                    deadLetters: commit.deadLetters)
+            } ?? commit
     }
 }
 

@@ -267,7 +267,7 @@ extension Dispatcher {
             takeUp(slot, queue)
         }
         for slot in since {
-            if progress.hasEnded(owed[slot].pointee.position) {
+            if owed[slot].pointee.position > 0, progress.hasEnded(owed[slot].pointee.position) {
                 // It was created after this event was recorded.
                 forget(slot, queue)
             } else {

@@ -170,6 +170,7 @@ extension Dispatcher {
             let events = delays.popDue(now(), limit: Self.dueMax)
             guard !events.isEmpty else { break }
             var submission = Submission(events: events.map(\.event), waitsForRoom: true)
+            submission.isDurable = true
             submission.recorded = .count { [unowned self] result in
                 guard isOpen else { return }
                 switch result {

@@ -39,6 +39,8 @@ extension Dispatcher {
     /// Where the journal keeps the delivery while it is owed again; nil: it does not, a source's run is not resumed.
     func strayPosition(of slot: UInt32) -> UInt64? {
         if owed[slot].pointee.position > 0 { return owed[slot].pointee.position }
+        // Not for what an ephemeral event was answered either: it has no position to be kept under.
+        if isEphemeral(slot) || owed[slot].pointee.isResult && owed[slot].pointee.extra?.strayPosition == 0 { return nil }
         guard let queue = queues[Int(owed[slot].pointee.queue)], !runsForEver(slot, queue) else { return nil }
         return owed[slot].pointee.extra?.strayPosition ?? UnloggedPlace.tick
     }

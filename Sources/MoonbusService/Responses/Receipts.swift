@@ -36,6 +36,7 @@ extension ByteBuffer {
         writeStaticString(#","position":"#)
         writeDecimal(Int(clamping: receipt.position))
         if receipt.isDuplicate { writeStaticString(#","duplicate":true"#) }
+        if receipt.isEphemeral { writeStaticString(#","ephemeral":true"#) }
         writeStaticString("}")
     }
 
@@ -45,6 +46,7 @@ extension ByteBuffer {
         writeStaticString(#","position":"#)
         writeDecimal(Int(clamping: receipt.position))
         if receipt.isDuplicate { writeStaticString(#","duplicate":true"#) }
+        if receipt.isEphemeral { writeStaticString(#","ephemeral":true"#) }
         if receipt.pending > 0 {
             writeStaticString(#","pending":"#)
             writeDecimal(receipt.pending)

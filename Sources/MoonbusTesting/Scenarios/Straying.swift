@@ -24,6 +24,19 @@ extension JournalConformance {
             try await journal.settle(claimed, .strays([place]), .retry([stray]))
             try bench.expect(try await journal.claim("s").strays, is: [stray], "strays")
         },
+        Scenario("a stray may be at a position that no event has: what is in no log is owed again, too") { bench in
+            let journal = try await bench.open()
+            let claimed = try await journal.claim("s")
+            let strays = try [0, 1 << 62 + 7].map { Sample.stray($0, try Sample.event("tick \($0)")) }
+            for stray in strays { try await journal.settle(claimed, .nothing, .retry([stray])) }
+            try bench.expect(Set(try await journal.claim("s").strays), is: Set(strays), "strays")
+            let done = try await journal.settle(claimed, .strays([0]), .done, Commit(schedule: Timestamp(microseconds: 5_000)))
+            try bench.expect(done, is: .committed([]), "the first one's end")
+            let now = try await journal.claim("s")
+            try bench.expect(now.strays, is: [strays[1]], "strays after it")
+            try bench.expect(now.schedule, is: Timestamp(microseconds: 5_000), "the schedule")
+            try bench.expect(now.floor, is: claimed.floor, "the floor")
+        },
         Scenario("a stray that is done is gone, and done once") { bench in
             let journal = try await bench.open()
             let claimed = try await journal.claim("s")
