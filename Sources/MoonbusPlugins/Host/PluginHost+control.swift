@@ -30,6 +30,26 @@ extension PluginHost {
         }
     }
 
+    /// Loads one plugin of a folder that is not watched.
+    ///
+    /// - Throws: ``PluginError``: `.notFound`, or why it can't be loaded.
+    package func load(_ name: String, from path: String) async throws(PluginError) {
+        let folder = PluginFolder(path: path)
+        // Someone is writing: once more is enough for an editor.
+        switch folder.read(name) ?? folder.read(name) {
+        case .plugin(let source)?:
+            try await ask(for: name) { plugin throws(PluginError) in
+                plugin.latest = source
+                return source
+            } of: {
+                self.plugin(named: name)
+            }
+        case .refused(let error)?: throw error
+        case .absent?: throw Self.notFound(name)
+        case nil: throw PluginError(.unreadable, plugin: name, message: "its files change all the time")
+        }
+    }
+
     /// Loads a plugin again, from its files as they are now, and lifts a quarantine.
     ///
     /// - Throws: ``PluginError``: `.notFound`, or why it can't be loaded; the version before keeps serving then.

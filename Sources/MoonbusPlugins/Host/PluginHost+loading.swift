@@ -111,6 +111,7 @@ extension PluginHost {
         let (version, plugin) = (load.version, load.version.plugin)
         for context in version.contexts { context.phase = .serving }
         do throws(SubscribeError) {
+            let specs = configuration.rehearses ? specs.compactMap(\.rehearsed) : specs
             try bus.replace(plugin: plugin.name, specs: specs, endpoint: version)
         } catch {
             return giveUp(
@@ -203,6 +204,16 @@ extension PluginHost {
             guard plugin.serving?.contexts.isEmpty ?? true else { return }
             request(plugin, LoadRequest(source: source, cause: .restart, began: monotonicNanoseconds()))
         }
+    }
+}
+
+extension SubscriptionSpec {
+    /// The same with one attempt for each event; nil for what doesn't come from events.
+    fileprivate var rehearsed: SubscriptionSpec? {
+        guard case .events = trigger else { return nil }
+        var spec = self
+        spec.policy.retry.attempts = 1
+        return spec
     }
 }
 

@@ -36,6 +36,9 @@ public struct PluginHostConfiguration: Sendable {
     /// the lane doesn't keep it.
     public var logLines = 1_000
 
+    /// True: plugins only handle events, once each; their timers and sources don't run. For rehearsals with recorded events.
+    package var rehearses = false
+
     /// A configuration with the default limits.
     public init(lanes: Lanes) { self.lanes = lanes }
 }
