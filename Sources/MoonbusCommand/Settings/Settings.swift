@@ -55,8 +55,8 @@ struct Settings: Equatable {
 
     /// The names of the keys, for "did you mean".
     static let keys = [
-        "plugins", "lanes", "isolation", "journal", "retention.age", "retention.bytes", "ephemeral", "http.host", "http.port", "http.hosts", "http.wait",
-        "log.level",
+        "plugins", "lanes", "isolation", "journal", "retention.age", "retention.bytes", "ephemeral", "http.host", "http.port", "http.hosts",
+        "http.wait", "log.level",
     ]
 
     /// The environment's name of a key.
