@@ -48,6 +48,10 @@ final class Dispatcher: @unchecked Sendable {
     var versions = StateVersions()
     var stateChanged: ((String, StateNews) -> Void)?
     var settleTrouble = JournalTrouble()
+    /// The number under which an operator's changes are settled; nil before the first one.
+    var operatorNumber: SubscriptionNumber?
+    /// What the journal refused last, unless it has taken something since.
+    var refusal: (error: JournalError, time: Int64)?
 
     // Time
     var delays = Delays()

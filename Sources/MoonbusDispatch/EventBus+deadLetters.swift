@@ -1,3 +1,4 @@
+package import MoonbusEvents
 package import MoonbusJournal
 
 extension EventBus {
@@ -7,23 +8,45 @@ extension EventBus {
         return letters
     }
 
-    /// Makes a dead letter due again, with all its attempts before it. From any thread.
-    ///
-    /// - Throws: ``JournalError`` `.notFound` if there is no such letter, or its subscription is not there to take it.
-    package func retry(deadLetter id: UInt64) async throws(JournalError) {
-        let answer: Result<Void, JournalError> = await withCheckedContinuation { continuation in
-            let isOpen = owner.post { self.dispatcher.revive(id) { continuation.resume(returning: $0) } }
-            if !isOpen { continuation.resume(returning: .failure(JournalError(.unavailable, "the bus is stopped"))) }
-        }
-        try answer.get()
+    /// One dead letter; nil: there is none of that number. From any thread.
+    package func deadLetter(_ id: UInt64) async throws(JournalError) -> DeadLetter? {
+        guard case .deadLetters(let letters) = try await ask(.deadLetter(id: id)) else { return nil }
+        return letters.first
     }
 
-    /// Asks the journal. From any thread.
-    package func ask(_ question: JournalQuestion) async throws(JournalError) -> JournalAnswer {
-        let answer: Result<JournalAnswer, JournalError> = await withCheckedContinuation { continuation in
-            let isOpen = owner.post { self.dispatcher.journal.read(question) { continuation.resume(returning: $0) } }
+    /// Makes a dead letter due again, with all its attempts before it. From any thread.
+    ///
+    /// - Parameter data: what the event carries from now on; nil: what it carried. Everything else of it stays, its id too.
+    /// - Throws: ``JournalError`` `.notFound` if there is no such letter, `.notServed` if its subscription is not there to take it.
+    package func retry(deadLetter id: UInt64, data: JSON? = nil) async throws(JournalError) {
+        try await perform { self.dispatcher.revive(id, data: data, $0) }
+    }
+
+    /// Gives up a dead letter for good. From any thread.
+    ///
+    /// - Throws: ``JournalError`` `.notFound` if there is no such letter.
+    package func drop(deadLetter id: UInt64) async throws(JournalError) {
+        try await perform { self.dispatcher.drop(id, $0) }
+    }
+
+    /// Does something on the owner thread and waits for what comes of it.
+    func perform<Value: Sendable>(
+        _ work: @escaping @Sendable (@escaping @Sendable (Result<Value, JournalError>) -> Void) -> Void
+    ) async throws(JournalError) -> Value {
+        let answer: Result<Value, JournalError> = await withCheckedContinuation { continuation in
+            let isOpen = owner.post { work { continuation.resume(returning: $0) } }
             if !isOpen { continuation.resume(returning: .failure(JournalError(.unavailable, "the bus is stopped"))) }
         }
         return try answer.get()
     }
+
+    /// Asks the journal. From any thread.
+    package func ask(_ question: JournalQuestion) async throws(JournalError) -> JournalAnswer {
+        try await perform { self.dispatcher.journal.read(question, completion: $0) }
+    }
+}
+
+extension JournalError.Code {
+    /// A dead letter's subscription is not there: load its plugin first.
+    package static let notServed = Self("notServed")
 }

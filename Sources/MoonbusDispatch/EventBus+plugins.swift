@@ -103,6 +103,8 @@ extension EventBus {
 package enum StateNews: Sendable {
     /// These writes are committed, in this order.
     case committed([StateWrite])
+    /// These writes are committed, and no context of the plugin made them: an operator did.
+    case edited([StateWrite])
     /// A delivery met a conflict. These versions that it had read are not true any more, or never were; and those that it wrote are not,
     /// and won't be, because it draws others when it runs again.
     case refuted([StateRead])

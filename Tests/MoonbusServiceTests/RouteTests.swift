@@ -14,9 +14,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("GET", "/events/a", "POST"), ("DELETE", "/events", "POST"), ("PUT", "/events/a", "POST"), ("POST", "/plugins", "GET, HEAD"),
+        ("DELETE", "/events", "GET, HEAD, POST"), ("PUT", "/events/a", "GET, HEAD, POST"), ("POST", "/plugins", "GET, HEAD"),
         ("POST", "/health/live", "GET, HEAD"), ("GET", "/plugins/x/reload", "POST"), ("GET", "/deliveries/1/retry", "POST"),
-        ("OPTIONS", "/events", "POST"), ("DELETE", "/", "GET, HEAD"), ("PUT", "/events/stream", "GET, HEAD"),
+        ("OPTIONS", "/events", "GET, HEAD, POST"), ("PUT", "/deliveries/1", "DELETE, GET, HEAD"), ("POST", "/plugins/x/kv", "GET, HEAD"),
+        ("POST", "/plugins/x/kv/y", "DELETE, GET, HEAD, PUT"), ("DELETE", "/", "GET, HEAD"), ("PUT", "/events/stream", "GET, HEAD"),
     ])
     func `a method that the path does not take is answered with 405 and the ones that it does`(
         method: String, target: String, allow: String

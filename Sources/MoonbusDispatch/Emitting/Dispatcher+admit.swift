@@ -178,8 +178,10 @@ extension Dispatcher {
         case .success(let value): recorded = value
         case .failure(let error):
             giveUp(admission.matches)
-            return refuse(admission, EmitError(error.code == .full ? .full : .journal, error.message, retryAfter: .seconds(1)))
+            refusal = (error, now())
+            return refuse(admission, EmitError(.journal, error.message, retryAfter: .seconds(1)))
         }
+        if refusal != nil { refusal = nil }
         intake.leave(submission)
         admission.isOver = true
         let ask = submission.settled.map { makeAsk(submission, recorded, $0) }

@@ -17,7 +17,8 @@ public struct EmitError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let tooLarge = Code("tooLarge")
         /// An empty batch, or an event that was already emitted by other means; nothing was recorded.
         public static let invalid = Code("invalid")
-        /// The journal refused; nothing was recorded.
+        /// The journal is full or can't write now; nothing was recorded. The message says which, and what to do. Try again after
+        /// ``EmitError/retryAfter``.
         public static let journal = Code("journal")
         /// The time to wait was over before the event could be recorded; nothing was recorded.
         public static let timeout = Code("timeout")
@@ -27,7 +28,7 @@ public struct EmitError: Error, Sendable, Hashable, CustomStringConvertible {
     public let code: Code
     /// What happened, to what, and what to do.
     public let message: String
-    /// When to try again, for `.full`.
+    /// When to try again, for `.full` and `.journal`.
     public let retryAfter: Duration?
 
     /// Creates an error.

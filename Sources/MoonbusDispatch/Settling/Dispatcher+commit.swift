@@ -30,6 +30,7 @@ extension Dispatcher {
         case .success(let value): answers = value
         case .failure(let error): return tryAgain(batch, error)
         }
+        if refusal != nil { refusal = nil }
         batch.isAnswered = true
         if settleTrouble.clear() { logger.notice("settling works again") }
         for index in batch.endings.indices {
@@ -54,6 +55,7 @@ extension Dispatcher {
         if settleTrouble.failures == 0 {
             logger.warning("outcomes cannot be settled now and are kept until they can: \(error)")
         }
+        refusal = (error, now())
         if error.code == .full { trim {} }
         _ = owner.timer(after: settleTrouble.note()) { [unowned self] in commit(batch) }
     }

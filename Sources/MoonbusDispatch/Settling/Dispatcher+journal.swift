@@ -28,15 +28,15 @@ extension Dispatcher {
 
     // MARK: Dead letters
 
-    /// Makes a dead letter due again.
-    func revive(_ id: UInt64, _ completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) {
+    /// Makes a dead letter due again, with other data if there is some.
+    func revive(_ id: UInt64, data: JSON?, _ completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) {
         journal.read(.deadLetter(id: id)) { answer in
             self.onOwner {
                 do throws(JournalError) {
                     guard case .deadLetters(let letters) = try answer.get(), let letter = letters.first else {
                         throw JournalError(.notFound, "there is no dead letter \(id)")
                     }
-                    try self.revive(letter, completion)
+                    try self.revive(data.map { letter.carrying($0) } ?? letter, completion)
                 } catch {
                     completion(.failure(error))
                 }
@@ -47,7 +47,7 @@ extension Dispatcher {
     private func revive(_ letter: DeadLetter, _ completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) throws(JournalError) {
         guard let queue = names[letter.subscription], queue.phase == .serving, let number = queue.number else {
             throw JournalError(
-                .notFound,
+                .notServed,
                 "dead letter \(letter.id) is for subscription '\(letter.subscription)', which is not there: load its plugin first")
         }
         let now = owner.clock.now()
@@ -61,6 +61,16 @@ extension Dispatcher {
                 guard case .success(let answers) = result, case .committed? = answers.first, queue.phase != .retired else { return }
                 self.takeRevived(letter, queue)
             }
+        }
+    }
+
+    /// Gives up a dead letter.
+    func drop(_ id: UInt64, _ completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) {
+        commitForOperator(.revived(letter: id, nil)) { result in
+            completion(
+                result.flatMap { settled in
+                    if case .hadEnded = settled { .failure(JournalError(.notFound, "there is no dead letter \(id)")) } else { .success(()) }
+                })
         }
     }
 
@@ -112,5 +122,20 @@ extension Dispatcher {
                 done: queue.flow.pointee.doneCount, retried: queue.retriedCount, dead: queue.deadCount, shed: queue.shedCount)
         }
         return statistics
+    }
+}
+
+extension DeadLetter {
+    /// The same letter, its event with other data.
+    fileprivate func carrying(_ data: JSON) -> DeadLetter {
+        var letter = self
+        letter.event = data.withUnsafeBytes { bytes in
+            event.withUnsafeFields { original in
+                var fields = original
+                fields.data = bytes
+                return Event.make(fields)
+            }
+        }
+        return letter
     }
 }

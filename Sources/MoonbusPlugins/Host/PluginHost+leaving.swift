@@ -127,11 +127,15 @@ extension PluginHost {
         case .refuted(let copies):
             for copy in copies { forget(copy.key, .version(copy.version), in: version) }
         case .committed(let writes):
-            guard version.contexts.count > 1 else { return }
-            var last: [String: UInt64] = [:]
-            for write in writes { last[write.key] = write.version }
-            for (key, written) in last { forget(key, .othersThan(written), in: version) }
+            if version.contexts.count > 1 { forgetOthers(than: writes, in: version) }
+        case .edited(let writes): forgetOthers(than: writes, in: version)
         }
+    }
+
+    private func forgetOthers(than writes: [StateWrite], in version: PluginVersion) {
+        var last: [String: UInt64] = [:]
+        for write in writes { last[write.key] = write.version }
+        for (key, written) in last { forget(key, .othersThan(written), in: version) }
     }
 
     private func forget(_ key: String, _ forgetting: KvForgetting, in version: PluginVersion) {

@@ -23,6 +23,7 @@ struct Problem: Error {
             name: "method-not-allowed", title: "This path does not take that method", status: .methodNotAllowed)
         static let timeout = Kind(name: "timeout", title: "The request took too long to arrive", status: .requestTimeout)
         static let conflict = Kind(name: "conflict", title: "Not possible as things are", status: .conflict)
+        static let changed = Kind(name: "changed", title: "It has changed meanwhile", status: .preconditionFailed)
         static let tooLarge = Kind(name: "too-large", title: "The body is too large", status: .contentTooLarge)
         static let badMediaType = Kind(
             name: "bad-media-type", title: "The body has a type that is not understood", status: .unsupportedMediaType)

@@ -15,6 +15,7 @@ struct Response {
         static let methodNotAllowed = Status(code: 405, line: "HTTP/1.1 405 Method Not Allowed\r\n")
         static let requestTimeout = Status(code: 408, line: "HTTP/1.1 408 Request Timeout\r\n")
         static let conflict = Status(code: 409, line: "HTTP/1.1 409 Conflict\r\n")
+        static let preconditionFailed = Status(code: 412, line: "HTTP/1.1 412 Precondition Failed\r\n")
         static let contentTooLarge = Status(code: 413, line: "HTTP/1.1 413 Content Too Large\r\n")
         static let unsupportedMediaType = Status(code: 415, line: "HTTP/1.1 415 Unsupported Media Type\r\n")
         static let misdirected = Status(code: 421, line: "HTTP/1.1 421 Misdirected Request\r\n")
@@ -33,6 +34,8 @@ struct Response {
     var allow: String?
     /// Seconds after which to try again.
     var retryAfter: Int?
+    /// The version of what is shown, for `If-Match`.
+    var etag: UInt64?
     /// The connection ends with this answer: what follows on it can't be trusted, or won't be read.
     var closes = false
 
@@ -58,6 +61,7 @@ struct Response {
         buffer.writeDecimal(body.readableBytes)
         if let allow { buffer.writeString("\r\nAllow: \(allow)") }
         if let retryAfter { buffer.writeString("\r\nRetry-After: \(retryAfter)") }
+        if let etag { buffer.writeString("\r\nETag: \"\(etag)\"") }
         if closing { buffer.writeStaticString("\r\nConnection: close") }
         buffer.writeStaticString("\r\nX-Content-Type-Options: nosniff\r\n\r\n")
         if !isHead { buffer.writeImmutableBuffer(body) }

@@ -3,13 +3,15 @@ import MoonbusPlugins
 import NIOCore
 
 extension Routes {
-    /// `GET /health/ready`: 200 when events are taken and every plugin that can serve does; 503 with who keeps it from being ready.
+    /// `GET /health/ready`: 200 when events are taken and every plugin that can serve does; 503 with who keeps it from being ready:
+    /// a plugin that is being loaded, or a journal that is full or can't write.
     ///
     /// A plugin that is broken (failed, quarantined) or switched off does not make the service unready: nothing would change by
     /// waiting, and the others serve. It is named all the same.
     func ready(_ exchange: Exchange) {
-        let plugins = self.plugins
+        let (bus, plugins) = (self.bus, self.plugins)
         later(exchange) { () throws(Problem) in
+            if let trouble = await bus.journalTrouble() { throw Problem(trouble) }
             let statuses = await plugins?.plugins() ?? []
             let culprits = statuses.filter { $0.state == .loading || $0.state == .restarting }
             guard culprits.isEmpty else {

@@ -27,6 +27,9 @@ extension Problem {
             retryAfter = 1
         case .tooLarge: self.init(.tooLarge, error.message, remedy: "send fewer events at once")
         case .invalid: self.init(.badEvent, error.message)
+        case .journal:
+            self.init(.unavailable, error.message, remedy: "send it again later: nothing of it was recorded; reading goes on")
+            retryAfter = error.retryAfter.map { max(1, Int($0.components.seconds)) } ?? 1
         default:
             self.init(.unavailable, error.message, remedy: "look at the service's log")
             retryAfter = 1
@@ -36,7 +39,8 @@ extension Problem {
 
     /// A journal that didn't answer.
     init(_ error: JournalError) {
-        self.init(.unavailable, "\(error)", remedy: "look at the service's log")
+        self.init(.unavailable, error.message, remedy: "look at the service's log")
+        code = error.code.description
         retryAfter = 1
     }
 

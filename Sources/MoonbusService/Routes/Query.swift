@@ -46,6 +46,24 @@ struct Query {
         }
     }
 
+    /// A point in time, or how long ago it was.
+    mutating func time(_ name: String) throws(Problem) -> Timestamp? {
+        guard let text = take(name) else { return nil }
+        if let time = Timestamp(rfc3339: text) { return time }
+        if let ago = try? DurationText.parse(text) { return .now() - ago }
+        throw Problem(
+            .badQuery, "\(name)=\(text.prefix(100)) is no time", remedy: "use a time like 2026-07-01T12:00:00Z, or how long ago, like 1h")
+    }
+
+    /// A position in the log.
+    mutating func position(_ name: String) throws(Problem) -> UInt64? {
+        guard let text = take(name) else { return nil }
+        guard let position = UInt64(text), position <= UInt64(Int64.max) else {
+            throw Problem(.badQuery, "\(name)=\(text.prefix(100)) is no position", remedy: "use the `next` of an answer")
+        }
+        return position
+    }
+
     /// A number within bounds.
     mutating func count(_ name: String, _ range: ClosedRange<Int>) throws(Problem) -> Int? {
         guard let text = take(name) else { return nil }

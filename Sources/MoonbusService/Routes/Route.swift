@@ -11,8 +11,24 @@ enum Route {
     case plugins(name: String?)
     /// `POST /plugins/{name}/{verb}`.
     case plugin(name: String, PluginVerb)
+    /// `GET /events?type=&since=&after=&limit=`.
+    case events(EventSearch)
+    /// `GET /events/{id}`.
+    case event(id: String)
+    /// `GET /plugins/{name}/kv?prefix=&after=&limit=`.
+    case states(StateListing)
+    /// `GET /plugins/{name}/kv/{key}`.
+    case state(StateTarget)
+    /// `PUT /plugins/{name}/kv/{key}?expires=`.
+    case write(StateTarget, lifetime: Duration?)
+    /// `DELETE /plugins/{name}/kv/{key}`.
+    case delete(StateTarget)
     /// `GET /deliveries?state=dead&limit=100`.
     case deadLetters(limit: Int)
+    /// `GET /deliveries/{id}`.
+    case deadLetter(id: String)
+    /// `DELETE /deliveries/{id}`.
+    case drop(id: String)
     /// `POST /deliveries/{id}/retry`.
     case retry(id: String)
     case statistics
@@ -54,10 +70,15 @@ extension Route {
         POST /events/{type}            emit; the body is the event's data   ?wait=2s&subject=&key=&id=&source=
         POST /events                   emit a CloudEvent: structured, binary or a batch   ?wait=2s
         GET  /events/stream?type=a.>   events as they come (server-sent events)
+        GET  /events                   what is recorded   ?type=a.>&since=1h&after=position&limit=100
+        GET  /events/{id}              one event
         GET  /plugins                  what runs
         POST /plugins/{name}/reload    also enable, disable
+        GET  /plugins/{name}/kv        what a plugin has stored   ?prefix=&after=&limit=
+        GET  /plugins/{name}/kv/{key}  one value; also PUT ?expires=1h, DELETE; If-Match with the ETag
         GET  /deliveries?state=dead    dead letters
-        POST /deliveries/{id}/retry    one more try for a dead letter
+        GET  /deliveries/{id}          one; DELETE gives it up
+        POST /deliveries/{id}/retry    one more try for a dead letter; a body replaces the event's data
         GET  /statistics               counts
         GET  /health/live              200 while the service runs
         GET  /health/ready             200 when it takes events, or 503 and who is to blame
@@ -83,14 +104,18 @@ extension Route {
         case nil:
             try allow(.GET, method, target)
             self = .index
+        case "events" where path.count == 1 && (method == .GET || method == .HEAD):
+            self = .events(try EventSearch(&query))
+        case "events" where path.count == 2 && path[1] != "stream" && (method == .GET || method == .HEAD):
+            self = .event(id: path[1])
         case "events" where path.count == 1:
-            try allow(.POST, method, target)
+            try allow(.POST, method, target, also: [.GET])
             self = .emit(try EmitTarget(type: nil, &query, configuration))
         case "events" where path.count == 2 && path[1] == "stream" && method != .POST:
             try allow(.GET, method, target)
             self = .stream(try query.pattern("type"))
         case "events" where path.count == 2:
-            try allow(.POST, method, target)
+            try allow(.POST, method, target, also: [.GET])
             self = .emit(try EmitTarget(type: path[1], &query, configuration))
         case "plugins" where path.count <= 2:
             try allow(.GET, method, target)
@@ -98,11 +123,25 @@ extension Route {
         case "plugins" where path.count == 3 && PluginVerb(rawValue: path[2]) != nil:
             try allow(.POST, method, target)
             self = .plugin(name: path[1], PluginVerb(rawValue: path[2]) ?? .reload)
+        case "plugins" where path.count == 3 && path[2] == "kv":
+            try allow(.GET, method, target)
+            self = .states(try StateListing(plugin: path[1], &query))
+        case "plugins" where path.count == 4 && path[2] == "kv":
+            try allow(.GET, method, target, also: [.PUT, .DELETE])
+            let state = try StateTarget(path[1], checking: path[3])
+            switch method {
+            case .PUT: self = .write(state, lifetime: try query.duration("expires", upTo: .seconds(36_500 * 86_400)))
+            case .DELETE: self = .delete(state)
+            default: self = .state(state)
+            }
         case "deliveries" where path.count == 1:
             try allow(.GET, method, target)
             let state = query.take("state") ?? "dead"
             guard state == "dead" else { throw Problem(.badQuery, "state=\(state) can't be listed", remedy: "use state=dead") }
             self = .deadLetters(limit: try query.count("limit", 1...10_000) ?? 100)
+        case "deliveries" where path.count == 2:
+            try allow(.GET, method, target, also: [.DELETE])
+            self = method == .DELETE ? .drop(id: path[1]) : .deadLetter(id: path[1])
         case "deliveries" where path.count == 3 && path[2] == "retry":
             try allow(.POST, method, target)
             self = .retry(id: path[1])
@@ -122,11 +161,41 @@ extension Route {
     }
 }
 
-/// Lets `expected` pass, and `HEAD` where `GET` would.
-private func allow(_ expected: HTTPMethod, _ method: HTTPMethod, _ target: String) throws(Problem) {
-    if method == expected || (expected == .GET && method == .HEAD) { return }
+extension EventSearch {
+    fileprivate init(_ query: inout Query) throws(Problem) {
+        self.init(
+            pattern: try query.pattern("type"), since: try query.time("since"), after: try query.position("after"),
+            limit: try query.count("limit", 1...10_000) ?? 100)
+    }
+}
+
+extension StateListing {
+    fileprivate init(plugin: String, _ query: inout Query) throws(Problem) {
+        self.plugin = plugin
+        prefix = query.take("prefix") ?? ""
+        after = query.take("after")
+        limit = try query.count("limit", 1...10_000) ?? 100
+    }
+}
+
+extension StateTarget {
+    /// The longest key, in bytes.
+    private static let keySizeMax = 512
+
+    fileprivate init(_ plugin: String, checking key: String) throws(Problem) {
+        guard (1...Self.keySizeMax).contains(key.utf8.count) else {
+            throw Problem(.badTarget, "a key has 1 to \(Self.keySizeMax) bytes")
+        }
+        (self.plugin, self.key) = (plugin, key)
+    }
+}
+
+/// Lets `expected` and `others` pass, and `HEAD` where `GET` would.
+private func allow(_ expected: HTTPMethod, _ method: HTTPMethod, _ target: String, also others: [HTTPMethod] = []) throws(Problem) {
+    let all = [expected] + others
+    if all.contains(method) || (all.contains(.GET) && method == .HEAD) { return }
     var problem = Problem(.methodNotAllowed, "\(method.rawValue) is not possible at \(target.prefix { $0 != "?" }.prefix(200))")
-    problem.allow = expected == .GET ? "GET, HEAD" : expected.rawValue
-    problem.remedy = "use \(expected.rawValue)"
+    problem.allow = all.map { $0 == .GET ? "GET, HEAD" : $0.rawValue }.sorted().joined(separator: ", ")
+    problem.remedy = "use \(all.map(\.rawValue).joined(separator: " or "))"
     throw problem
 }

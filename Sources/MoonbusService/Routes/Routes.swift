@@ -29,7 +29,15 @@ final class Routes {
         case .plugins(let name): listPlugins(name, exchange)
         case .plugin(let name, let verb): change(plugin: name, verb, exchange)
         case .deadLetters(let limit): listDeadLetters(limit, exchange)
-        case .retry(let id): retry(id, exchange)
+        case .deadLetter(let id): showDeadLetter(id, exchange)
+        case .retry(let id): retry(id, body, exchange)
+        case .drop(let id): drop(id, exchange)
+        case .events(let search): listEvents(search, exchange)
+        case .event(let id): showEvent(id, exchange)
+        case .states(let listing): listState(listing, exchange)
+        case .state(let target): showState(target, exchange)
+        case .write(let target, let lifetime): writeState(target, lifetime, request, body, exchange)
+        case .delete(let target): deleteState(target, request, exchange)
         case .statistics: statistics(exchange)
         case .live: exchange.answer(.json(.ok, ByteBuffer(staticString: #"{"status":"live"}"#)))
         case .ready: ready(exchange)
@@ -43,7 +51,7 @@ final class Routes {
         Task {
             do throws(Problem) {
                 let answer = try await work()
-                answers.post(exchange) { $0.answer(.json(answer.status, answer.body)) }
+                answers.post(exchange) { $0.answer(answer.response) }
             } catch {
                 answers.post(exchange) { [error] in $0.answer(error) }
             }
@@ -54,5 +62,13 @@ final class Routes {
     struct Answer: Sendable {
         var status = Response.Status.ok
         var body: ByteBuffer
+        /// The version of what is shown.
+        var etag: UInt64?
+
+        var response: Response {
+            var response = Response.json(status, body)
+            response.etag = etag
+            return response
+        }
     }
 }

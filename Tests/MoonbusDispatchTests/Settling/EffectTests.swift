@@ -140,6 +140,7 @@ import Testing
             let text =
                 switch news {
                 case .committed(let writes): "committed " + writes.map(\.key).joined(separator: " ")
+                case .edited(let writes): "edited " + writes.map(\.key).joined(separator: " ")
                 case .refuted(let reads): "refuted " + reads.map { "\($0.key)@\($0.version)" }.joined(separator: " ")
                 }
             state.withLock { $0.append("\(plugin) \(text)") }

@@ -13,11 +13,12 @@ struct TestService: Sendable {
     /// Runs `body` with a service, and stops it whatever happens.
     static func run<Value>(
         _ change: (inout ServiceConfiguration) -> Void = { _ in }, bus limits: BusConfiguration = .init(),
+        journal: any Journal = InMemoryJournal(),
         _ body: (TestService) async throws -> Value
     ) async throws -> Value {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let bus = EventBus(journal: InMemoryJournal(), configuration: limits, logger: logger)
+        let bus = EventBus(journal: journal, configuration: limits, logger: logger)
         try await bus.start()
         var configuration = ServiceConfiguration()
         configuration.port = 0
@@ -54,7 +55,7 @@ struct TestService: Sendable {
     {
         var lines = ["\(method) \(target) HTTP/1.1", "Host: 127.0.0.1:\(port)"] + fields
         if let type, !body.isEmpty { lines.append("Content-Type: \(type)") }
-        if method == "POST" { lines.append("Content-Length: \(body.utf8.count)") }
+        if method == "POST" || !body.isEmpty { lines.append("Content-Length: \(body.utf8.count)") }
         return lines.joined(separator: "\r\n") + "\r\n\r\n" + body
     }
 

@@ -1,0 +1,46 @@
+import MoonbusDispatch
+import MoonbusEvents
+import MoonbusJournal
+import NIOCore
+
+extension Routes {
+    /// `GET /events`: `{"events":[{"position","event"}],"next"}`, in the order of the log.
+    func listEvents(_ search: EventSearch, _ exchange: Exchange) {
+        let bus = self.bus
+        later(exchange) { () throws(Problem) in
+            let found = try await journal { () throws(JournalError) in
+                try await search.run { question throws(JournalError) in try await bus.ask(question) }
+            }
+            var object = ObjectWriter()
+            object.member("events") { $0.writeArray(found.events) { $0.write(RecordJSON.event($1)) } }
+            object.member("next", found.next)
+            if found.isCut { object.member("cut", true) }
+            return Answer(body: object.finish())
+        }
+    }
+
+    /// `GET /events/{id}`: the newest event with this id.
+    func showEvent(_ id: String, _ exchange: Exchange) {
+        let bus = self.bus
+        later(exchange) { () throws(Problem) in
+            let found = try await journal { () throws(JournalError) in
+                try await EventSearch.event(id: id) { question throws(JournalError) in try await bus.ask(question) }
+            }
+            guard let found else {
+                throw Problem(
+                    .notFound, "there is no event with the id '\(id.prefix(100))'",
+                    remedy: "GET /events lists the newest; what nobody is owed any more is forgotten after a while")
+            }
+            return Answer(body: RecordJSON.event(found))
+        }
+    }
+}
+
+/// Asks the journal; what it can't answer is a problem.
+func journal<Value: Sendable>(_ ask: () async throws(JournalError) -> Value) async throws(Problem) -> Value {
+    do throws(JournalError) {
+        return try await ask()
+    } catch {
+        throw Problem(error)
+    }
+}

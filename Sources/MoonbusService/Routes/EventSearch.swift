@@ -1,0 +1,120 @@
+package import MoonbusEvents
+package import MoonbusJournal
+
+/// A look through the log: in pages, so that the journal answers others in between, and with an end, because a pattern may match nothing.
+///
+/// | given | what is found |
+/// |---|---|
+/// | nothing | the newest events |
+/// | `since` | the newest events that happened then or later |
+/// | `after` | the first events after that position |
+///
+/// In each case those whose type matches, at most `limit` of them, in the order of the log.
+package struct EventSearch: Sendable {
+    /// Types to find.
+    package var pattern: EventPattern
+    /// The earliest time of an event.
+    package var since: Timestamp?
+    /// The position after which to look.
+    package var after: UInt64?
+    /// The most events to find.
+    package var limit: Int
+
+    /// What was found.
+    package struct Found: Sendable {
+        /// In the order of the log.
+        package var events: [RecordedEvent] = []
+        /// What to give as `after` for what comes behind this.
+        package var next: UInt64 = 0
+        /// The search ended before the log did: there were too many events to look at.
+        package var isCut = false
+    }
+
+    /// How a journal is asked.
+    package typealias Asking = @Sendable (JournalQuestion) async throws(JournalError) -> JournalAnswer
+
+    private static let pageCount = 1_000
+    /// Events that one search looks at: some tenths of a second.
+    private static let looksMax = 50_000
+
+    /// Creates a search.
+    package init(pattern: EventPattern, since: Timestamp? = nil, after: UInt64? = nil, limit: Int) {
+        self.pattern = pattern
+        self.since = since
+        self.after = after
+        self.limit = limit
+    }
+
+    /// Searches.
+    package func run(_ ask: Asking) async throws(JournalError) -> Found {
+        if let after { try await forwards(from: after, ask) } else { try await backwards(ask) }
+    }
+
+    /// The newest event with an id; looks through all of the log if need be.
+    package static func event(id: String, _ ask: Asking) async throws(JournalError) -> RecordedEvent? {
+        var found: RecordedEvent?
+        _ = try await walkBack(ask) { page in
+            found = page.last { $0.event.id == id }
+            return found == nil
+        }
+        return found
+    }
+
+    private func matches(_ recorded: RecordedEvent) -> Bool {
+        if let since, recorded.event.time < since { return false }
+        return recorded.event.withUnsafeType { pattern.matches(typeBytes: $0) }
+    }
+
+    private func forwards(from after: UInt64, _ ask: Asking) async throws(JournalError) -> Found {
+        var found = Found(next: after)
+        var looks = 0
+        while found.events.count < limit {
+            guard case .events(let page) = try await ask(.events(after: found.next, limit: Self.pageCount)), !page.isEmpty else { break }
+            for recorded in page where found.events.count < limit {
+                found.next = recorded.position
+                if matches(recorded) { found.events.append(recorded) }
+            }
+            looks += page.count
+            if looks >= Self.looksMax, found.events.count < limit {
+                found.isCut = true
+                break
+            }
+        }
+        return found
+    }
+
+    private func backwards(_ ask: Asking) async throws(JournalError) -> Found {
+        var newestFirst: [RecordedEvent] = []
+        var looks = 0
+        var isCut = false
+        let end = try await Self.walkBack(ask) { page in
+            for recorded in page.reversed() where newestFirst.count < limit && matches(recorded) { newestFirst.append(recorded) }
+            looks += page.count
+            // Events may be a little out of order in time, a whole page of them is not.
+            let isPast = since.map { since in page.allSatisfy { $0.event.time < since } } ?? false
+            if newestFirst.count >= limit || isPast { return false }
+            isCut = looks >= Self.looksMax
+            return !isCut
+        }
+        return Found(events: newestFirst.reversed(), next: end, isCut: isCut)
+    }
+
+    /// Shows `visit` page after page of the log from its end, until it returns false.
+    ///
+    /// - Returns: the last position.
+    private static func walkBack(_ ask: Asking, _ visit: ([RecordedEvent]) -> Bool) async throws(JournalError) -> UInt64 {
+        guard case .position(let end) = try await ask(.end) else { return 0 }
+        guard case .events(let oldest) = try await ask(.events(after: 0, limit: 1)), let first = oldest.first?.position else { return end }
+        var high = end
+        while high >= first {
+            let low = high > UInt64(pageCount) ? high - UInt64(pageCount) : 0
+            guard case .events(let page) = try await ask(.events(after: low, limit: pageCount)) else { break }
+            // What was recorded since, and what lies behind a hole, comes after `high`.
+            let visible = page.prefix { $0.position <= high }
+            if !visible.isEmpty, !visit(Array(visible)) { break }
+            high = low
+            if high == 0 { break }
+        }
+        return end
+    }
+}
