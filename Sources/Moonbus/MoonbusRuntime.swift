@@ -100,11 +100,15 @@ public final class MoonbusRuntime: Service {
         }
     }
 
-    /// Ends intake, lets handlers finish, and stops plugins and bus. Idempotent.
-    public func stop() async {
+    /// Ends intake, lets handlers finish, and stops plugins and bus, within ``Configuration/drain`` altogether. Idempotent.
+    public func stop() async { await stop(within: configuration.drain) }
+
+    /// The same within another limit: for who has spent a part of it on something else.
+    package func stop(within limit: Duration) async {
         move(to: .ended)
-        await plugins?.stop(within: configuration.drain)
-        await bus.stop(within: configuration.drain)
+        let deadline = ContinuousClock.now + limit
+        await plugins?.stop(within: limit)
+        await bus.stop(within: max(.zero, deadline - .now))
     }
 
     /// Returns once the bus runs and the plugins of the folder were loaded (or the runtime has ended: what is asked of it then is refused).

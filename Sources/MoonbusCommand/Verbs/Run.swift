@@ -92,8 +92,10 @@ struct Run: AsyncParsableCommand {
 
 /// The service from its start to its end.
 private struct Server {
-    /// How long handlers and clients may take to finish at the end.
+    /// How long it may take from the signal to the end, all in all…
     private static let drain = Duration.seconds(10)
+    /// …of which clients may wait so long for answers: handlers run meanwhile, and after it.
+    private static let answering = Duration.seconds(4)
 
     let settings: Settings
     let view: LiveView
@@ -131,8 +133,9 @@ private struct Server {
         let port = try await startAll()
         let milliseconds = (ContinuousClock().now - start) / .milliseconds(1)
         let host = settings.host == "::1" ? "[::1]" : settings.host
+        let url = "http://\(host):\(port)"
         let plugins = await runtime.plugins?.plugins() ?? []
-        view.ready(url: "http://\(host):\(port)", settings: settings, plugins: plugins, milliseconds: milliseconds)
+        view.ready(url: url, settings: settings, plugins: plugins, milliseconds: milliseconds)
         // Notices are read from here on: what could not be loaded at the start would stay a cross without a reason.
         for plugin in plugins where plugin.version == 0 {
             guard let error = plugin.error else { continue }
@@ -152,8 +155,10 @@ private struct Server {
         var requests = asked.makeAsyncIterator()
         view.ending(await requests.next() == .sigint ? "interrupted" : "told to end")
         defer { listener.cancel() }
-        await service.stop(within: Self.drain)
-        await runtime.stop()
+        let deadline = ContinuousClock.now + Self.drain
+        await service.stop(within: Self.answering)
+        // Half a second for what comes behind it: cut lanes, the last commits, the closing of the journal.
+        await runtime.stop(within: max(.zero, deadline - .now - .milliseconds(500)))
         journal.close()
         await notices.value
         view.ended()
