@@ -16,7 +16,9 @@ struct MoonbusCommand: AsyncParsableCommand {
               70 internal error, 73 can't create, 74 damaged or unreadable, 75 try later, 78 bad settings
             """,
         version: version,
-        subcommands: [Run.self, Check.self, New.self, Emit.self, Tail.self, Replay.self, Bench.self, Lane.self])
+        subcommands: [
+            Run.self, Check.self, New.self, Emit.self, Tail.self, Replay.self, Events.self, Dead.self, Kv.self, Bench.self, Lane.self,
+        ])
 }
 
 /// Ends the command with a reason on standard error and an honest exit code (sysexits.h).

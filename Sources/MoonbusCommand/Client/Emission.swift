@@ -61,7 +61,7 @@ struct Emission {
         }
         progress.finish()
         if !plan.isSingle { summarize() }
-        if failed > 0 { throw CommandError(.found, "\(failed) deliveries were not handled: GET /deliveries?state=dead says why") }
+        if failed > 0 { throw CommandError(.found, "\(failed) deliveries were not handled: moonbus dead list says why") }
     }
 
     private mutating func nextBatch() throws -> [Event] {

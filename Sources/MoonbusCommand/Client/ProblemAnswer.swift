@@ -22,7 +22,7 @@ struct ProblemAnswer {
     var error: CommandError {
         let code: CommandError.Code =
             switch status {
-            case 429, 503: .tryLater
+            case 409, 412, 429, 503: .tryLater
             case 400, 413, 415, 422: .badData
             case 404, 405: .usage
             default: .internal

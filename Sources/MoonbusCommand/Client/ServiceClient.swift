@@ -54,17 +54,22 @@ struct ServiceClient {
     /// Sends a request and collects its answer.
     ///
     /// - Throws: ``CommandError`` 69 when the connection ends before the answer.
-    func send(_ method: HTTPMethod, _ target: String, contentType: String? = nil, body: ByteBuffer = ByteBuffer()) async throws -> Answer {
-        let head = try await begin(method, target, contentType: contentType, body: body)
+    func send(
+        _ method: HTTPMethod, _ target: String, contentType: String? = nil, body: ByteBuffer = ByteBuffer(), fields: [(String, String)] = []
+    ) async throws -> Answer {
+        let head = try await begin(method, target, contentType: contentType, body: body, fields: fields)
         var answer = Answer(status: Int(head.status.code), headers: head.headers, body: ByteBuffer())
         while let part = try await nextPart() { answer.body.writeImmutableBuffer(part) }
         return answer
     }
 
     /// Sends a request and returns the head of its answer; ``nextPart()`` gives the body.
-    func begin(_ method: HTTPMethod, _ target: String, contentType: String?, body: ByteBuffer) async throws -> HTTPResponseHead {
+    func begin(
+        _ method: HTTPMethod, _ target: String, contentType: String?, body: ByteBuffer, fields: [(String, String)] = []
+    ) async throws -> HTTPResponseHead {
         var headers: HTTPHeaders = ["Host": address.authority, "User-Agent": "moonbus/\(MoonbusCommand.version)"]
         if let contentType { headers.add(name: "Content-Type", value: contentType) }
+        for (name, value) in fields { headers.add(name: name, value: value) }
         if method != .GET { headers.add(name: "Content-Length", value: "\(body.readableBytes)") }
         do {
             let head = HTTPRequestHead(version: .http1_1, method: method, uri: target, headers: headers)

@@ -134,6 +134,7 @@ private struct Server {
         let milliseconds = (ContinuousClock().now - start) / .milliseconds(1)
         let host = settings.host == "::1" ? "[::1]" : settings.host
         let url = "http://\(host):\(port)"
+        if case .folder(let folder) = settings.journalPlace { ServiceNote.write(url, in: folder) }
         let plugins = await runtime.plugins?.plugins() ?? []
         view.ready(url: url, settings: settings, plugins: plugins, milliseconds: milliseconds)
         // Notices are read from here on: what could not be loaded at the start would stay a cross without a reason.
@@ -159,6 +160,7 @@ private struct Server {
         await service.stop(within: Self.answering)
         // Half a second for what comes behind it: cut lanes, the last commits, the closing of the journal.
         await runtime.stop(within: max(.zero, deadline - .now - .milliseconds(500)))
+        if case .folder(let folder) = settings.journalPlace { ServiceNote.remove(in: folder) }
         journal.close()
         await notices.value
         view.ended()

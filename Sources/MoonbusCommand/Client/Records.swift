@@ -1,0 +1,168 @@
+import ArgumentParser
+import MoonbusEvents
+import MoonbusJournal
+import MoonbusSQLite
+import MoonbusService
+import NIOCore
+import NIOHTTP1
+
+/// Where the verbs look that show what is recorded: a running service, or the folder of one that is stopped.
+enum Records {
+    case service(ServiceClient)
+    case folder(SQLiteJournal.Reader)
+
+    /// Dead letters, newest first.
+    func letters(limit: Int) async throws -> [JSONValue] {
+        switch self {
+        case .service(let client): try await client.ask("/deliveries?state=dead&limit=\(limit)").array ?? []
+        case .folder(let reader):
+            if case .deadLetters(let letters) = try reader.ask(.deadLetters(limit: limit)) {
+                try letters.map { try value(RecordJSON.letter($0)) }
+            } else {
+                []
+            }
+        }
+    }
+
+    /// One dead letter.
+    func letter(_ id: UInt64) async throws -> JSONValue {
+        switch self {
+        case .service(let client): return try await client.ask("/deliveries/\(id)")
+        case .folder(let reader):
+            guard case .deadLetters(let letters) = try reader.ask(.deadLetter(id: id)), let letter = letters.first else {
+                throw CommandError(.found, "there is no dead letter '\(id)': `moonbus dead list` shows them")
+            }
+            return try value(RecordJSON.letter(letter))
+        }
+    }
+
+    /// Events with their places, in the order of the log.
+    func events(_ search: EventSearch) async throws -> [JSONValue] {
+        switch self {
+        case .service(let client):
+            var target = "/events?limit=\(search.limit)&type=\(percentEncoded(search.pattern.description))"
+            if let since = search.since { target += "&since=\(percentEncoded(since.description))" }
+            if let after = search.after { target += "&after=\(after)" }
+            return try await client.ask(target).object?["events"]?.array ?? []
+        case .folder(let reader):
+            do {
+                let found = try await search.run { question throws(JournalError) in try reader.answer(question) }
+                return try found.events.map { try value(RecordJSON.event($0)) }
+            } catch let error as JournalError {
+                throw CommandError(opening: error)
+            }
+        }
+    }
+
+    /// The newest event with an id.
+    func event(_ id: String) async throws -> JSONValue {
+        switch self {
+        case .service(let client): return try await client.ask("/events/\(percentEncoded(id))")
+        case .folder(let reader):
+            let found: RecordedEvent?
+            do {
+                found = try await EventSearch.event(id: id) { question throws(JournalError) in try reader.answer(question) }
+            } catch {
+                throw CommandError(opening: error)
+            }
+            guard let found else { throw CommandError(.found, "there is no event with the id '\(printable(id))'") }
+            return try value(RecordJSON.event(found))
+        }
+    }
+
+    /// A plugin's values, in the order of their keys.
+    func entries(_ plugin: String, prefix: String, limit: Int) async throws -> [JSONValue] {
+        switch self {
+        case .service(let client):
+            let target = "/plugins/\(percentEncoded(plugin))/kv?prefix=\(percentEncoded(prefix))&limit=\(limit)"
+            return try await client.ask(target).object?["entries"]?.array ?? []
+        case .folder(let reader):
+            let question = JournalQuestion.scan(plugin: plugin, prefix: prefix, after: nil, limit: limit, now: .now())
+            guard case .state(let entries) = try reader.ask(question) else { return [] }
+            return try entries.map { try value(RecordJSON.entry($0)) }
+        }
+    }
+
+    /// One value of a plugin's.
+    func entry(_ plugin: String, _ key: String) async throws -> JSONValue {
+        switch self {
+        case .service(let client): return try await client.ask("/plugins/\(percentEncoded(plugin))/kv/\(percentEncoded(key))")
+        case .folder(let reader):
+            guard case .state(let entries) = try reader.ask(.state(plugin: plugin, key: key, now: .now())), let entry = entries.first else {
+                throw CommandError(.found, "plugin '\(printable(plugin))' has no key '\(printable(key))'")
+            }
+            return try value(RecordJSON.entry(entry))
+        }
+    }
+
+    private func value(_ bytes: ByteBuffer) throws -> JSONValue {
+        try bytes.withUnsafeReadableBytes { try JSON(validating: $0).value }
+    }
+}
+
+extension SQLiteJournal.Reader {
+    fileprivate func ask(_ question: JournalQuestion) throws -> JournalAnswer {
+        do throws(JournalError) {
+            return try answer(question)
+        } catch {
+            throw CommandError(opening: error)
+        }
+    }
+}
+
+extension ServiceClient {
+    /// Sends a request and returns the JSON of its answer.
+    ///
+    /// - Throws: ``CommandError`` for a problem: 1 when there is no such thing, else as ``ProblemAnswer/error`` says.
+    func ask(
+        _ target: String, _ method: HTTPMethod = .GET, body: JSON? = nil, fields: [(String, String)] = []
+    ) async throws -> JSONValue {
+        let answer = try await send(
+            method, target, contentType: body == nil ? nil : "application/json", body: ByteBuffer(string: body?.text ?? ""), fields: fields)
+        guard answer.status < 300 else {
+            let problem = ProblemAnswer(answer)
+            throw problem.status == 404 ? CommandError(.found, problem.error.message) : problem.error
+        }
+        guard let value = answer.body.withUnsafeReadableBytes({ bytes in try? JSON(validating: bytes).value }) else {
+            throw CommandError(.internal, "the service answered something that is not JSON: is it Moonbus \(MoonbusCommand.version)?")
+        }
+        return value
+    }
+}
+
+/// What the verbs have in common that look at what is recorded.
+struct RecordOptions: ParsableArguments {
+    @OptionGroup var client: ClientOptions
+
+    @Option(help: "Look into the journal's folder of a stopped service instead.")
+    var journal: String?
+
+    /// Opens what the options name and reads in it.
+    func read<Value>(_ body: (Records) async throws -> Value) async throws -> Value {
+        guard let journal else {
+            return try await ServiceClient.connect(to: try client.address()) { try await body(.service($0)) }
+        }
+        let reader: SQLiteJournal.Reader
+        do throws(JournalError) {
+            reader = try SQLiteJournal.Reader(folder: journal)
+        } catch {
+            guard error.code == .inUse else { throw CommandError(opening: error) }
+            let address = ServiceNote.address(in: journal)
+            throw CommandError(
+                .tryLater, "\(error.message): ask it instead, without --journal and with \(address.map { "--url \($0)" } ?? "its --url")")
+        }
+        return try await body(.folder(reader))
+    }
+
+    /// Changes something in a running service.
+    ///
+    /// - Throws: ``CommandError`` 64 when a folder was named: only a service writes a journal.
+    func change<Value>(_ body: (ServiceClient) async throws -> Value) async throws -> Value {
+        if let journal {
+            throw CommandError(
+                .usage,
+                "only a running service changes a journal: start it (moonbus run --journal \(journal)), then say this without --journal")
+        }
+        return try await ServiceClient.connect(to: try client.address(), body)
+    }
+}
