@@ -58,6 +58,18 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.url.appending(path: ".moonbus").path).sorted() == files)
     }
 
+    @Test func `a list may be longer than any event is`() async throws {
+        let scratch = try Scratch()
+        try FileManager.default.createDirectory(at: scratch.url.appending(path: "plugins"), withIntermediateDirectories: true)
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        let data = #""\#(String(repeating: "x", count: 600 << 10))""#
+        for _ in 0..<3 { #expect(try await moonbus("emit", "n.long", "-", in: scratch, environment, input: data).status == 0) }
+        #expect(try await moonbus("events", "list", "--json", in: scratch, environment).lines.count == 3)
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+        #expect(try await moonbus("events", "list", "--json", "--journal", ".moonbus", in: scratch).lines.count == 3)
+    }
+
     @Test func `the folder of a running service is refused with 75 and its address`() async throws {
         let (scratch, service, environment) = try await filled()
         let outcome = try await moonbus("dead", "list", "--journal", ".moonbus", in: scratch)

@@ -96,7 +96,8 @@ enum Records {
     }
 
     private func value(_ bytes: ByteBuffer) throws -> JSONValue {
-        try bytes.withUnsafeReadableBytes { try JSON(validating: $0).value }
+        guard let value = bytes.json else { throw CommandError(.ioError, "a record of the journal is not JSON, or too deep") }
+        return value
     }
 }
 
@@ -123,10 +124,17 @@ extension ServiceClient {
             let problem = ProblemAnswer(answer)
             throw problem.status == 404 ? CommandError(.found, problem.error.message) : problem.error
         }
-        guard let value = answer.body.withUnsafeReadableBytes({ bytes in try? JSON(validating: bytes).value }) else {
+        guard let value = answer.body.json else {
             throw CommandError(.internal, "the service answered something that is not JSON: is it Moonbus \(MoonbusCommand.version)?")
         }
         return value
+    }
+}
+
+extension ByteBuffer {
+    /// What was answered; nil when it is not JSON. Longer than an event's data may be: lists are.
+    fileprivate var json: JSONValue? {
+        withUnsafeReadableBytes { try? JSON(validating: $0, limits: JSONLimits(bytes: 1 << 30)).value }
     }
 }
 
