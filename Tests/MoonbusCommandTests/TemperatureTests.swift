@@ -9,7 +9,7 @@ import Testing
     @Test func `the thermostat finds in a year of two cities what an independent calculation finds`() async throws {
         let scratch = try Scratch()
         let (service, environment) = try await RunningCommand.service(
-            in: scratch.url, ["--plugins", repository.appending(path: "plugins").path])
+            in: scratch.url, ["--plugins", repository.appending(path: "plugins").path, "--journal", "journal"])
         let tail = try RunningCommand(["tail", "climate.>", "--json"], in: scratch.url, environment: environment)
         while tail.lines.isEmpty { _ = try await Executable.run(["emit", "climate.begin"], in: scratch.url, environment: environment) }
 
