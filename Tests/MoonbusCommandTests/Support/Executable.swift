@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Glibc
 
 /// The built `moonbus`, which lies beside the test bundle.
@@ -93,16 +94,24 @@ enum Executable {
     }
 }
 
-/// A folder that is gone after the test.
+/// A folder that is gone after the tests.
 final class Scratch: Sendable {
     let url: URL
+    // Not by `deinit`: a test's last mention of its folder may come before the last use that a service makes of it.
+    private static let folders = Mutex<[URL]>([])
 
     init() throws {
         url = FileManager.default.temporaryDirectory.appending(path: "moonbus-test-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        Self.folders.withLock { folders in
+            if folders.isEmpty { atexit { Scratch.removeAll() } }
+            folders.append(url)
+        }
     }
 
-    deinit { try? FileManager.default.removeItem(at: url) }
+    private static func removeAll() {
+        for folder in folders.withLock({ $0 }) { try? FileManager.default.removeItem(at: folder) }
+    }
 
     /// Writes a file, with the folders above it.
     func write(_ text: String, to path: String) throws {
