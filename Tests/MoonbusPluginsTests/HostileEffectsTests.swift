@@ -23,7 +23,8 @@ extension HostileLaneTests {
         }
 
         static func set(_ key: [UInt8], _ value: String) -> [UInt8] {
-            [3, 0] + bytes(UInt16(key.count)) + bytes(UInt32(value.utf8.count)) + bytes(Int64(0)) + bytes(UInt64(7)) + key + Array(value.utf8)
+            [3, 0] + bytes(UInt16(key.count)) + bytes(UInt32(value.utf8.count)) + bytes(Int64(0)) + bytes(UInt64(7)) + key
+                + Array(value.utf8)
         }
 
         private static func bytes(_ value: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
@@ -89,7 +90,9 @@ extension HostileLaneTests {
             #"{"delay_us": 9223372036854775807}"#, #"{"delay_us": -1}"#, #"{"delay_us": 1e300}"#, #"{"at": {}, "subject": 7, "key": null}"#,
         ])
         func `no time that a lane gives stops the clock of the bus`(_ options: String) async throws {
-            let effects = Self.emit("hostile.out", "1", options) + [3, 0, 1, 0, 1, 0, 0, 0] + Self.bytes(Int64.min) + Self.bytes(UInt64(7)) + Array("k1".utf8)
+            let effects =
+                Self.emit("hostile.out", "1", options) + [3, 0, 1, 0, 1, 0, 0, 0] + Self.bytes(Int64.min) + Self.bytes(UInt64(7))
+                + Array("k1".utf8)
             try await HostileRig.run { talk in
                 talk.answer(.done, effects: effects, detail: Array("1".utf8))
             } _: { rig, _ in

@@ -86,7 +86,8 @@ final class LaneOutput {
     func flushIfDue() throws(LaneWorker.End) {
         let (records, count) = outcomes
         let waiting = Int(count) + done.count / MemoryLayout<UInt64>.size
-        if waiting >= Self.outcomesMax || records.count + frames.size >= Self.sizeMax || (waiting > 0 && moonbus_lane_ticks(lane) != tick) { try flush() }
+        let isFull = waiting >= Self.outcomesMax || records.count + frames.size >= Self.sizeMax
+        if isFull || (waiting > 0 && moonbus_lane_ticks(lane) != tick) { try flush() }
     }
 
     /// Sends everything, in as few writes as the socket takes.
