@@ -20,6 +20,7 @@ moonbus_run *moonbus_run_prepare(moonbus_context *context, moonbus_task *task, u
     run->is_syntax_error = false;
     run->detail_size = 0;
     run->refused_before = context->arena.refused_count;
+    run->records = NULL; /* deliver sets them; a run that goes on after waiting has none */
     run->reply = NULL;
     run->reply_count = 0;
     context->arena.stack_overflowed = false;
@@ -106,7 +107,8 @@ static moonbus_status conclude(moonbus_context *context, moonbus_task *task, int
     moonbus_run *run = &context->lane->run;
     if (lua_status == LUA_YIELD && is_host_wait(thread, result_count)) {
         lua_pop(thread, 1);
-        if (!task->is_load) moonbus_identity_keep(task, run->records[0]);
+        /* Kept at the first wait: from then on the records are gone with their frame. */
+        if (!task->is_load && !task->has_identity) moonbus_identity_keep(task, run->records[0]);
         if (moonbus_effects_set_aside(context, task)) {
             task->state = MOONBUS_TASK_WAITING;
             return MOONBUS_WAITING;
