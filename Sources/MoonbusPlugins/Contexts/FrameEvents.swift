@@ -1,7 +1,8 @@
 /// Which events the open `deliver` frame already holds, so that an event for a thousand contexts travels once.
 ///
 /// A small direct-mapped table over the addresses of the records: a miss costs a second copy of the record in the frame, nothing else.
-/// An address can't be reused while its frame is open, because the lane's flights keep the events alive.
+/// An address can't be reused while its frame is open: a frame is opened and sent within the end of one turn, in which no delivery ends, and the
+/// bus keeps the event of a delivery until then.
 final class FrameEvents {
     private struct Entry {
         var address: UInt
