@@ -55,7 +55,7 @@ static bool open_state(moonbus_context *context) {
     /* Handlers make little garbage a run from a small heap: with the default pause the collector would walk the whole
      * heap every few dozen events. A cycle starts at four times the live size and goes in steps of 64 KiB. Not the
      * generational mode: it is no faster here (measured), and 5.4.4 has open bugs in it. */
-    lua_gc(context->L, LUA_GCINC, 400, 400, 16);
+    lua_gc(context->L, LUA_GCINC, 200, 400, 13);
     lua_gc(context->L, LUA_GCRESTART);
     lua_gc(context->L, LUA_GCCOLLECT); /* 2 µs; else the first cycle would begin while the plugin compiles */
     context->arena.pins_stacks = context->arena.slots.base != NULL; /* from here on: the state's own stack runs no script */

@@ -69,3 +69,7 @@ void moonbus_lane_output_clear(moonbus_lane *lane) {
     lane->output_size = 0;
     lane->output_count = lane->done_count = 0;
 }
+
+void moonbus_page_finished(moonbus_page *page, uint64_t bytes) {
+    __atomic_store_n(&page->finished, bytes, __ATOMIC_RELEASE);
+}

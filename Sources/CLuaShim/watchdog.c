@@ -107,7 +107,7 @@ void moonbus_watchdog_run_begins(moonbus_lane *lane) {
     __atomic_store_n(&page->context, lane->run.context->options.identifier, __ATOMIC_RELAXED);
     __atomic_store_n(&page->limit_us, atomic_load_explicit(&lane->limit_us, memory_order_relaxed), __ATOMIC_RELAXED);
     /* One clock read a batch: the host sees a stuck run by its sequence, not by this. */
-    if (lane->output_count == 0) __atomic_store_n(&page->started_us, monotonic_us(), __ATOMIC_RELAXED);
+    if (lane->output_count + lane->done_count == 0) __atomic_store_n(&page->started_us, monotonic_us(), __ATOMIC_RELAXED);
     publish(lane, sequence);
     /* Full barrier: either the watchdog sees the odd number before it parks, or we see that it is parked. */
     atomic_exchange(&lane->sequence, sequence);

@@ -102,8 +102,10 @@ public final class EventBus: Sendable {
     }
 
     /// What the bus has done and what it holds.
-    public func statistics() async -> BusStatistics {
+    ///
+    /// - Parameter ofEach: false leaves out ``BusStatistics/subscriptions``, which costs as much as there are.
+    public func statistics(ofEach: Bool = true) async -> BusStatistics {
         // Once the thread has ended nobody changes them any more.
-        await owner.perform { self.dispatcher.statistics() } ?? dispatcher.statistics()
+        await owner.perform { self.dispatcher.statistics(ofEach: ofEach) } ?? dispatcher.statistics(ofEach: ofEach)
     }
 }

@@ -44,7 +44,7 @@ extension Event {
 
     private func json(in record: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer) -> JSON? {
         guard bytes.count > 0, let start = bytes.baseAddress, let base = record.baseAddress else { return nil }
-        return JSON(storage: storage, offset: start - base, size: bytes.count)
+        return JSON(storage: storage, offset: Int(offset) + (start - base), size: bytes.count)
     }
 
     private static func text(_ bytes: UnsafeRawBufferPointer) -> String? {
@@ -58,12 +58,24 @@ extension Event {
     package func withUnsafeRecord<R, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> R
     ) throws(Failure) -> R {
-        try storage.withUnsafeBytes(body)
+        try storage.withUnsafeMutablePointerToElements { elements throws(Failure) in
+            let start = UnsafeRawPointer(elements) + Int(offset)
+            return try body(UnsafeRawBufferPointer(start: start, count: Int(start.load(as: UInt32.self).littleEndian)))
+        }
     }
 
     /// The bytes of the record, padding included; a multiple of 8.
     @inlinable
-    package var recordSize: Int { storage.header }
+    package var recordSize: Int { withUnsafeRecord(\.count) }
+
+    /// The same event in memory of its own.
+    ///
+    /// For whoever keeps single events for long: one that was made by an ``EventMaker`` keeps its neighbours' memory, too.
+    package var detached: Event {
+        withUnsafeRecord { record in
+            record.count == storage.header ? self : Event(storage: ByteStorage.make(size: record.count) { $0.copyMemory(from: record) })
+        }
+    }
 
     /// All fields in place; valid while `body` runs.
     package func withUnsafeFields<R, Failure: Error>(_ body: (EventFields) throws(Failure) -> R) throws(Failure) -> R {

@@ -5,6 +5,6 @@ extension Event {
     /// - Throws: ``EventError``: `.tooLarge`, or whatever rule the field breaks that is named in the error.
     package init(record: UnsafeRawBufferPointer) throws(EventError) {
         try EventCheck.record(record)
-        storage = ByteStorage.make(size: record.count) { $0.copyMemory(from: record) }
+        self.init(storage: ByteStorage.make(size: record.count) { $0.copyMemory(from: record) })
     }
 }

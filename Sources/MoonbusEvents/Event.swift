@@ -6,12 +6,15 @@
 ///
 ///     let event = try Event(type: EventType("orders.eu.created"), data: JSON(#"{"amount": 12}"#), subject: "order-7")
 public struct Event: @unchecked Sendable, Identifiable {
-    // Written once in `make` or `init(record:)`, never after.
+    // Its record is written once, in `make`, an `EventMaker` or `init(record:)`, never after.
     @usableFromInline let storage: ByteStorage
+    /// Where the record begins: other events may lie in the same memory.
+    @usableFromInline let offset: UInt32
 
     @usableFromInline
-    init(storage: ByteStorage) {
+    init(storage: ByteStorage, offset: Int = 0) {
         self.storage = storage
+        self.offset = UInt32(offset)
     }
 
     /// Creates an event, with every attribute checked.
@@ -92,7 +95,7 @@ public struct Event: @unchecked Sendable, Identifiable {
 extension Event: Hashable {
     /// Whether both have the same `source` and `id`.
     public static func == (left: Event, right: Event) -> Bool {
-        if left.storage === right.storage { return true }
+        if left.storage === right.storage, left.offset == right.offset { return true }
         return left.withUnsafeFields { leftFields in
             right.withUnsafeFields { rightFields in
                 leftFields.id.elementsEqual(rightFields.id) && leftFields.source.elementsEqual(rightFields.source)

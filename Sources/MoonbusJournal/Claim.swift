@@ -72,7 +72,7 @@ public struct Stray: Sendable, Hashable {
     /// Creates the record of a delivery that is owed again.
     public init(position: UInt64, event: Event, due: Timestamp, failures: [FailedAttempt]) {
         self.position = position
-        self.event = event
+        self.event = event.detached
         self.due = due
         self.failures = failures
     }

@@ -22,7 +22,7 @@ public struct DeadLetter: Sendable, Hashable, Identifiable {
         self.id = id
         self.subscription = subscription
         self.position = position
-        self.event = event
+        self.event = event.detached
         self.failures = failures
         self.died = died
     }

@@ -37,7 +37,7 @@ public struct DelayedEvent: Sendable, Hashable {
 
     /// Pairs an event with the time when it is to be appended.
     public init(event: Event, due: Timestamp) {
-        self.event = event
+        self.event = event.detached
         self.due = due
     }
 }

@@ -90,7 +90,7 @@ private struct BooksRig {
             plugin: Plugin(name: "a"), source: PluginSource(name: "a", isFolder: false, files: [], manifest: nil), manifest: Manifest())
         let host = PluginHost(bus: Rig.idleBus, folder: nil, configuration: .init(lanes: .threads(count: 1)), logger: Rig.silent)
         let page = try #require(LanePage(memory: nil))
-        let lane = Lane(number: 1, home: .process(0), socket: -1, page: page, resident: nil, host: host)
+        let lane = Lane(number: 1, home: .process(0), socket: -1, page: page, area: nil, resident: nil, host: host)
         context = PluginContext(number: 1, lane: lane, version: version)
     }
 }

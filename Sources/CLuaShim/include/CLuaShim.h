@@ -70,8 +70,11 @@ typedef struct {
     uint64_t started_us; /* CLOCK_MONOTONIC when it began; written only when `sequence` becomes odd from a frame's first run */
     uint64_t soft_count; /* interrupts that the in-lane watchdog sent since start */
     uint64_t hard_count; /* hard kills */
-    uint64_t reserved;
+    uint64_t finished;   /* bytes of the area of deliveries that the lane has finished with */
 } moonbus_page;
+
+/* Counts bytes of the area as finished: the host may write there again. */
+void moonbus_page_finished(moonbus_page *page, uint64_t bytes);
 
 /* Makes the calling thread a lane; needs a stack of at least 8 MiB. `page` may be NULL. At most 256 lanes a process.
  * Starts the process's watchdog thread with the first lane (before any seccomp filter). NULL when out of memory. */
@@ -174,6 +177,12 @@ enum {
     MOONBUS_ARGUMENT_EVENTS = 1, /* handler(events): an array (batch, window) */
     MOONBUS_ARGUMENT_DATA = 2,   /* function(data): the event's data only (a poller gets its cursor, a result callback its result) */
 };
+
+/* Starts to fetch from memory what a delivery in this context will touch: steps 1 to 4, each some hundred nanoseconds after the one before,
+ * and the last one about as long before the delivery. Without effect but on time. `context` may be NULL. */
+void moonbus_context_fetch(const moonbus_context *context, int step);
+/* The same for the cache line at an address. */
+void moonbus_fetch(const void *address);
 
 /* Runs function(event). `records` are `event_count` pointers to event records (docs/frames.md); they are copied. */
 moonbus_status moonbus_context_deliver(moonbus_context *context, const moonbus_delivery *delivery, const uint8_t *const *records);

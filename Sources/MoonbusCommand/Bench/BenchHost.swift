@@ -60,12 +60,12 @@ struct BenchHost {
                     if case .failure(let error) = result { preconditionFailure("the workload stays within the bounds: \(error)") }
                 }
             }
-            let now = await bus.statistics()
+            let now = await bus.statistics(ofEach: false)
             guard now.dead == before.dead else { throw CommandError(.internal, "a delivery of the workload failed") }
             let settledNow = Int(now.settled - before.settled) / deliveriesEach
             if settledNow > settled { progress = clock.now }
             settled = settledNow
-            guard clock.now - progress < Self.patience else { throw stalled(settled, of: count, now) }
+            guard clock.now - progress < Self.patience else { throw stalled(settled, of: count, await bus.statistics()) }
             // Half a millisecond: a few per cent of the window, and the asking costs nothing then.
             if settled < count, sent == count || sent - settled >= window { try await Task.sleep(for: .microseconds(500)) }
         }

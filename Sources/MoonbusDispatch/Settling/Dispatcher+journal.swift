@@ -109,13 +109,14 @@ extension Dispatcher {
 
     // MARK: Statistics
 
-    func statistics() -> BusStatistics {
+    func statistics(ofEach: Bool = true) -> BusStatistics {
         var statistics = counts
         statistics.settled &+= plainEnds
         statistics.refused &+= intake.refusedCount
         statistics.unmatchedTypes = unmatched.table
         statistics.delayed = delays.count
         statistics.waitingBatches = waitingBatches
+        guard ofEach else { return statistics }
         statistics.subscriptions = names.values.sorted { $0.order < $1.order }.map { queue in
             BusStatistics.Subscription(
                 name: queue.name, plugin: queue.spec.plugin, queued: queue.count - queue.inFlight, inFlight: queue.inFlight,

@@ -56,37 +56,34 @@ package struct DeliveryRecord: BitwiseCopyable, Sendable {
     }
 }
 
-/// Writes a `deliver` frame straight into a connection's buffer: events once, deliveries many.
+/// Gathers the body of a `deliver` frame: events once, deliveries many.
 ///
 ///     var builder = DeliverFrameBuilder()
-///     builder.begin(in: buffer)
+///     builder.begin()
 ///     let index = event.withUnsafeRecord { builder.append(event: $0) }
 ///     builder.append(DeliveryRecord(delivery: id, context: 7, function: 1, eventIndex: index, now: now, seed: seed, subscriptionKey: key))
-///     builder.end()
+///     builder.end(in: buffer)
 ///
-/// No other frame may be written to the buffer between `begin` and `end`, and the buffer must outlive the frame. Keep the builder: it
-/// allocates once.
+/// Keep the builder: it allocates once.
 package struct DeliverFrameBuilder: ~Copyable {
+    private let events = FrameBuffer(capacity: 128 << 10)
     private let deliveries = FrameBuffer(capacity: 256 * DeliveryRecord.size)
-    // Unowned, because to retain it for each event cost as much as writing the event.
-    private unowned(unsafe) var output: FrameBuffer?
     private(set) package var eventCount: UInt32 = 0
     private(set) package var deliveryCount: UInt32 = 0
+    private(set) package var isOpen = false
 
     package init() {}
 
-    /// Bytes that the frame would have if it ended now. End it well below ``Frame/sizeMax``; 1 MiB is a good cut.
-    package var size: Int { (output?.openFrameSize ?? 0) + deliveries.size }
+    /// Bytes that the body would have if it ended now. End it well below ``Frame/sizeMax``; 256 KiB is a good cut.
+    package var size: Int { events.size + deliveries.size }
     package var isEmpty: Bool { deliveryCount == 0 }
-    package var isOpen: Bool { output != nil }
 
-    package mutating func begin(in output: FrameBuffer) {
-        precondition(self.output == nil, "a deliver frame is still open")
-        self.output = output
+    package mutating func begin() {
+        precondition(!isOpen, "a deliver frame is still open")
+        isOpen = true
         eventCount = 0
         deliveryCount = 0
-        output.beginFrame(Frame.HostKind.deliver)
-        output.append(UInt64(0))
+        events.append(UInt64(0))
     }
 
     /// Adds an event record, whose size is a multiple of 8.
@@ -94,8 +91,7 @@ package struct DeliverFrameBuilder: ~Copyable {
     /// - Returns: its index in this frame.
     @inline(__always)
     package mutating func append(event record: UnsafeRawBufferPointer) -> UInt32 {
-        guard let output else { preconditionFailure("begin a frame first") }
-        output.append(bytes: record)
+        events.append(bytes: record)
         eventCount += 1
         return eventCount - 1
     }
@@ -107,13 +103,19 @@ package struct DeliverFrameBuilder: ~Copyable {
         deliveryCount += 1
     }
 
-    package mutating func end() {
-        guard let output else { preconditionFailure("begin a frame first") }
-        output.append(bytes: deliveries.bytes)
-        output.patch(eventCount, at: 0)
-        output.patch(deliveryCount, at: 4)
-        output.endFrame()
+    /// Hands over the body, as two parts that belong one behind the other, and forgets it.
+    package mutating func end(_ take: (_ events: UnsafeRawBufferPointer, _ deliveries: UnsafeRawBufferPointer) -> Void) {
+        precondition(isOpen, "begin a frame first")
+        isOpen = false
+        events.set(eventCount, at: 0)
+        events.set(deliveryCount, at: 4)
+        take(events.bytes, deliveries.bytes)
+        events.removeAll()
         deliveries.removeAll()
-        self.output = nil
+    }
+
+    /// Ends the frame as one of `output`.
+    package mutating func end(in output: FrameBuffer) {
+        end { events, deliveries in output.appendDeliver(events, deliveries) }
     }
 }

@@ -29,6 +29,7 @@ package struct Frame {
         package static let cancel: UInt8 = 5
         package static let stop: UInt8 = 6
         package static let forget: UInt8 = 7
+        package static let delivered: UInt8 = 8
     }
 
     /// The kinds that a lane sends.

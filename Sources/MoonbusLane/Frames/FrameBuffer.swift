@@ -82,6 +82,12 @@ package final class FrameBuffer {
         (base + start + open + Frame.headerSize + offset).storeBytes(of: value.littleEndian, as: UInt32.self)
     }
 
+    /// Overwrites an integer, `offset` bytes from the start of what waits.
+    package func set(_ value: UInt32, at offset: Int) {
+        precondition(offset >= 0 && offset + 4 <= end - start, "there is nothing to overwrite")
+        (base + start + offset).storeBytes(of: value.littleEndian, as: UInt32.self)
+    }
+
     // MARK: Fields
 
     @inline(__always)

@@ -9,6 +9,7 @@
 /// | 5 | cancel | u64 delivery · u32 context · u32 size · reason text |
 /// | 6 | stop | nothing |
 /// | 7 | forget | u32 context · u32 key size · u32 rule (0 always, 1 if it has the version, 2 unless it has it) · u32 zero · u64 version · key (empty: all) |
+/// | 8 | delivered | u32 offset · u32 size · u64 end: where a ``DeliverFrame`` lies in the ``DeliveryArea`` |
 package enum HostFrame {
     case load(LoadFrame)
     case deliver(DeliverFrame)
@@ -17,6 +18,7 @@ package enum HostFrame {
     case cancel(delivery: UInt64, context: UInt32, reason: String)
     case stop
     case forget(context: UInt32, key: String, KvForgetting)
+    case delivered(DeliveryArea.Place)
 
     package init(_ frame: Frame) throws(FrameError) {
         var cursor = FrameCursor(frame.body)
@@ -43,6 +45,10 @@ package enum HostFrame {
             self = .cancel(delivery: delivery, context: context, reason: try cursor.text(size))
         case Frame.HostKind.stop:
             self = .stop
+        case Frame.HostKind.delivered:
+            let offset = try cursor.integer(UInt32.self)
+            let size = try cursor.integer(UInt32.self)
+            self = .delivered(DeliveryArea.Place(offset: offset, size: size, end: try cursor.integer(UInt64.self)))
         case Frame.HostKind.forget:
             let context = try cursor.integer(UInt32.self)
             let size = Int(try cursor.integer(UInt32.self))
@@ -115,6 +121,23 @@ extension FrameBuffer {
         append(context)
         append(UInt32(reason.utf8.count))
         append(text: reason)
+        endFrame()
+    }
+
+    /// Writes deliveries that go through the socket; the parts are a ``DeliverFrameBuilder``'s.
+    package func appendDeliver(_ events: UnsafeRawBufferPointer, _ deliveries: UnsafeRawBufferPointer) {
+        beginFrame(Frame.HostKind.deliver)
+        append(bytes: events)
+        append(bytes: deliveries)
+        endFrame()
+    }
+
+    /// Says where in the area deliveries lie.
+    package func appendDelivered(_ place: DeliveryArea.Place) {
+        beginFrame(Frame.HostKind.delivered)
+        append(place.offset)
+        append(place.size)
+        append(place.end)
         endFrame()
     }
 

@@ -57,7 +57,7 @@ package enum LaneProbe: String, CaseIterable, Sendable {
             let memory = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0o600)
             shm_unlink(name)
             let high = fcntl(memory, F_DUPFD, 16)
-            ftruncate(high, 4_096)
+            ftruncate(high, off_t(4_096 + DeliveryArea.size))
             dup2(high, page)
             var ends: [Int32] = [-1, -1]
             socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)

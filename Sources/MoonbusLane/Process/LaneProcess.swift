@@ -2,8 +2,8 @@ import Glibc
 
 /// `moonbus lane`: a process that is nothing but a lane.
 ///
-/// Started by the host with two descriptors: 3, a stream socket, and 4, memory of one page for `moonbus_page`. Before
-/// the first byte of a script comes near, it gives up everything else:
+/// Started by the host with two descriptors: 3, a stream socket, and 4, memory: one page for `moonbus_page`, and behind it the
+/// ``DeliveryArea``. Before the first byte of a script comes near, it gives up everything else:
 ///
 /// 1. every other descriptor; standard input and output become /dev/null (standard error stays: last words of the runtime);
 /// 2. the environment, the terminal (a session of its own, so that ^C reaches the host only), every inherited signal action and mask;
@@ -39,10 +39,11 @@ package enum LaneProcess {
         forgetOrigin()
         preferUsWhenMemoryIsShort()
         limitResources()
-        let page = mapPage()
+        let (page, area) = mapMemory()
 
-        let thread = spawnThread(stackSize: ThreadLane.stackSize) { [page = UInt(bitPattern: page)] in
-            work(UnsafeMutableRawPointer(bitPattern: page), probe)
+        let thread = spawnThread(stackSize: ThreadLane.stackSize) { [page = UInt(bitPattern: page), area = UInt(bitPattern: area)] in
+            let area = UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: area), count: DeliveryArea.size)
+            work(UnsafeMutableRawPointer(bitPattern: page), area, probe)
         }
         guard let thread else { die("no thread") }
         pthread_join(thread, nil)
@@ -50,9 +51,9 @@ package enum LaneProcess {
     }
 
     /// On the worker's thread: makes it a lane, closes the sandbox, serves.
-    private static func work(_ page: UnsafeMutableRawPointer?, _ probe: LaneProbe?) {
+    private static func work(_ page: UnsafeMutableRawPointer?, _ area: UnsafeRawBufferPointer, _ probe: LaneProbe?) {
         do throws(LaneWorker.End) {
-            let worker = try LaneWorker(socket: socket, page: page)
+            let worker = try LaneWorker(socket: socket, page: page, area: area)
             orDie { () throws(Sandbox.Failure) in try Sandbox.close() }
             probe?.attempt()
             switch worker.run() {
@@ -118,11 +119,13 @@ package enum LaneProcess {
         }
     }
 
-    private static func mapPage() -> UnsafeMutableRawPointer {
+    private static func mapMemory() -> (page: UnsafeMutableRawPointer, area: UnsafeMutableRawPointer) {
         let page = mmap(nil, pageSize, PROT_READ | PROT_WRITE, MAP_SHARED, pageDescriptor, 0)
         guard let page, page != MAP_FAILED else { die("descriptor 4 is not a page: \(errno)") }
+        let area = mmap(nil, DeliveryArea.size, PROT_READ, MAP_SHARED, pageDescriptor, off_t(pageSize))
+        guard let area, area != MAP_FAILED else { die("descriptor 4 has no area: \(errno)") }
         close(pageDescriptor)
-        return page
+        return (page, area)
     }
 
     private static func orDie(_ step: () throws(Sandbox.Failure) -> Void) {

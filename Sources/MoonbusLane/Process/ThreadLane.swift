@@ -22,13 +22,15 @@ package final class ThreadLane: Sendable {
     /// - Parameters:
     ///   - socket: a connected stream socket; the lane closes it when it ends.
     ///   - page: `moonbus_page`, 64 bytes that must outlive the lane; nil when nobody reads it.
+    ///   - area: where deliveries may lie, and which must outlive the lane; nil: all come through the socket.
     /// - Returns: nil when the system gives no thread; the socket is closed then.
-    package static func start(socket: Int32, page: UnsafeMutableRawPointer?) -> ThreadLane? {
+    package static func start(socket: Int32, page: UnsafeMutableRawPointer?, area: UnsafeRawBufferPointer? = nil) -> ThreadLane? {
         let result = Result()
-        nonisolated(unsafe) let page = page
+        // Handed over: the lane's thread is the only one in this process that reads them by these names.
+        nonisolated(unsafe) let (page, area) = (page, area)
         let thread = spawnThread(stackSize: stackSize) {
             do throws(LaneWorker.End) {
-                let end = try LaneWorker(socket: socket, page: page).run()
+                let end = try LaneWorker(socket: socket, page: page, area: area).run()
                 result.end.withLock { $0 = end }
             } catch {
                 result.end.withLock { $0 = error }

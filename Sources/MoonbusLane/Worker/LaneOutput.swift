@@ -74,6 +74,11 @@ final class LaneOutput {
         moonbus_lane_output_clear(lane)
     }
 
+    /// Makes sure that the next flush sends something.
+    func saySomething() {
+        if frames.isEmpty, outcomes.count == 0, done.isEmpty { frames.appendDone(UnsafeRawBufferPointer(start: nil, count: 0)) }
+    }
+
     /// New work has come: what it leaves may wait until the clock ticks.
     func beginTurn() {
         tick = moonbus_lane_ticks(lane)

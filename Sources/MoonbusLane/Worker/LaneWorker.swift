@@ -11,7 +11,7 @@ import MoonbusEvents
 /// | the host sends | the worker answers |
 /// |---|---|
 /// | load | `loaded`, with the declarations or the error |
-/// | deliver | one outcome for each delivery, now or once what it waits for has come; or `lost`: due again |
+/// | deliver, delivered | one outcome for each delivery, now or once what it waits for has come; or `lost`: due again |
 /// | reply | whatever the script does next |
 /// | unload | outcomes (cancelled) of what waited in the context |
 /// | cancel | the outcome of that delivery, unless it had one |
@@ -48,6 +48,7 @@ package final class LaneWorker {
     private let socket: Int32
     private let reader = FrameReader()
     private let events = EventTable()
+    private let area: DeliveryArea?
     let lane: OpaquePointer
 
     /// Makes the calling thread a lane. Its stack must be 16 MiB, and ``run()`` must be called on it.
@@ -55,11 +56,13 @@ package final class LaneWorker {
     /// - Parameters:
     ///   - socket: a connected stream socket; the worker does not close it.
     ///   - page: where the lane says what it runs (`moonbus_page`, 64 bytes); nil when nobody reads it.
+    ///   - area: where deliveries may lie, ``DeliveryArea/size`` bytes; nil: all come through the socket.
     /// - Throws: ``End/unavailable``.
-    package init(socket: Int32, page: UnsafeMutableRawPointer?) throws(End) {
+    package init(socket: Int32, page: UnsafeMutableRawPointer?, area: UnsafeRawBufferPointer?) throws(End) {
         guard let lane = moonbus_lane_enter(page?.assumingMemoryBound(to: moonbus_page.self)) else { throw .unavailable }
         self.lane = lane
         self.socket = socket
+        self.area = if let area, let page { DeliveryArea(area, page: page) } else { nil }
         output = LaneOutput(socket: socket, lane: lane)
     }
 
@@ -110,7 +113,13 @@ package final class LaneWorker {
         do throws(FrameError) {
             guard let frame = try reader.next() else { return nil }
             let decoded = try HostFrame(frame)
-            if case .deliver(let deliveries) = decoded { try events.locate(deliveries) }
+            switch decoded {
+            case .deliver(let deliveries): try events.locate(deliveries)
+            case .delivered(let place):
+                guard let area else { throw FrameError(.badValue, "deliveries lie in an area, and there is none") }
+                try events.locate(area.frame(at: place))
+            default: break
+            }
             return decoded
         } catch {
             throw .garbled(error)
@@ -121,6 +130,11 @@ package final class LaneWorker {
         switch frame {
         case .load(let frame): load(frame)
         case .deliver: try deliver(events)
+        case .delivered(let place):
+            try deliver(events)
+            area?.finish(place)
+            // The host looks for room when it hears from us, and all answers may be on their way already.
+            output.saySomething()
         case .reply(let call, let isOK, let content): reply(to: call, isOK: isOK, content: content)
         case .unload(let identifier): unload(identifier)
         case .cancel(let delivery, let identifier, let reason): cancel(delivery, in: identifier, reason: reason)

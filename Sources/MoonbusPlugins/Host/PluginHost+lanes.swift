@@ -23,9 +23,9 @@ extension PluginHost {
     @discardableResult
     func startLane(resident: String?) throws(PluginError) -> Lane {
         do throws(LaneSpawn.Failure) {
-            let (home, socket, page) = try spawn()
+            let (home, socket, page, area) = try spawn()
             lastLaneNumber += 1
-            let lane = Lane(number: lastLaneNumber, home: home, socket: socket, page: page, resident: resident, host: self)
+            let lane = Lane(number: lastLaneNumber, home: home, socket: socket, page: page, area: area, resident: resident, host: self)
             lane.open()
             lanes.append(lane)
             return lane
@@ -36,22 +36,27 @@ extension PluginHost {
         }
     }
 
-    private func spawn() throws(LaneSpawn.Failure) -> (Lane.Home, Int32, LanePage) {
+    private func spawn() throws(LaneSpawn.Failure) -> (Lane.Home, Int32, LanePage, LaneArea) {
         switch configuration.lanes {
         case .processes(let executable, _):
             let spawned = try LaneSpawn.start(executable: executable)
-            return (.process(spawned.process), spawned.socket, spawned.page)
+            return (.process(spawned.process), spawned.socket, spawned.page, spawned.area)
         case .threads:
             guard let page = LanePage(memory: nil) else { throw LaneSpawn.Failure("mmap", 12) }
+            guard let area = LaneArea(memory: nil) else {
+                page.unmap()
+                throw LaneSpawn.Failure("mmap", 12)
+            }
             do throws(LaneSpawn.Failure) {
                 let (ours, theirs) = try LaneSpawn.socketPair()
-                guard let thread = ThreadLane.start(socket: theirs, page: page.start) else {
+                guard let thread = ThreadLane.start(socket: theirs, page: page.start, area: area.bytes) else {
                     LaneSpawn.closeSocket(ours)
                     throw LaneSpawn.Failure("pthread_create", 11)
                 }
-                return (.thread(thread), ours, page)
+                return (.thread(thread), ours, page, area)
             } catch {
                 page.unmap()
+                area.unmap()
                 throw error
             }
         }
@@ -108,7 +113,7 @@ extension PluginHost {
     @discardableResult
     private func bury(_ lane: Lane) -> LaneEnd? {
         let end = lane.end()
-        if case .thread(let thread) = lane.home { endedThreads.append((thread, lane.page)) }
+        if case .thread(let thread) = lane.home { endedThreads.append((thread, lane)) }
         return end
     }
 

@@ -16,11 +16,11 @@ extension PluginHost {
             if !isOpen { continuation.resume(returning: false) }
         }
         if !wasReached { endAllLanes() }  // the bus was stopped first: its thread is gone, and nobody else is here
-        for (lane, page) in takeEndedThreads() where lane.join() != nil { page.unmap() }
+        for (thread, lane) in takeEndedThreads() where thread.join() != nil { lane.unmap() }
         noticeboard.finish()
     }
 
-    private func takeEndedThreads() -> [(lane: ThreadLane, page: LanePage)] {
+    private func takeEndedThreads() -> [(thread: ThreadLane, lane: Lane)] {
         defer { endedThreads = [] }
         return endedThreads
     }

@@ -54,7 +54,7 @@ public final class PluginHost: @unchecked Sendable {
     /// Who waits until no plugin is loading.
     var idleWaiters: [() -> Void] = []
     /// Thread lanes that were told to end; joined by `stop`.
-    var endedThreads: [(lane: ThreadLane, page: LanePage)] = []
+    var endedThreads: [(thread: ThreadLane, lane: Lane)] = []
     var watchdogTimer: OwnerTimer?
 
     /// Creates a host that does nothing until ``start()``.

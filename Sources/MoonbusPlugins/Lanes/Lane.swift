@@ -13,10 +13,11 @@ final class Lane {
         case thread(ThreadLane)
     }
 
-    /// Bytes that may wait for the socket before a lane takes no more deliveries.
-    private static let backlogMax = 4 << 20
-    /// A `deliver` frame is closed at this size, and another one begun.
-    private static let frameSize = 1 << 20
+    /// Bytes that may wait in area and socket before a lane takes no more deliveries: work for many milliseconds, and little enough to stay in
+    /// the processor's caches.
+    private static let backlogMax = 1 << 20
+    /// A `deliver` frame is closed at this size, and another one begun: a few of them fit into the area.
+    private static let frameSize = 256 << 10
     /// The largest frame that a lane may send: an outcome has at most 4 MiB of effects, and a frame is cut at 1 MiB plus one outcome.
     private static let frameSizeMax = 32 << 20
     /// Reads of the socket in one turn; the rest is for the next one, so that other lanes have theirs.
@@ -40,16 +41,21 @@ final class Lane {
     private let reader = FrameReader(limit: Lane.frameSizeMax)
     private let output = FrameBuffer(capacity: 128 << 10)
     private var builder = DeliverFrameBuilder()
+    /// Nil: all deliveries go through the socket.
+    private var area: LaneArea?
     private let events = FrameEvents()
     private var fileWatch: FileWatch?
     private var isMarked = false
+    /// It had no room when that was last looked at: those who wait are told once it has.
+    private var wasFull = false
 
     /// - Parameter socket: non-blocking; closed by this object.
-    init(number: Int, home: Home, socket: Int32, page: LanePage, resident: String?, host: PluginHost) {
+    init(number: Int, home: Home, socket: Int32, page: LanePage, area: LaneArea?, resident: String?, host: PluginHost) {
         self.number = number
         self.home = home
         self.socket = socket
         self.page = page
+        self.area = area
         self.resident = resident
         self.host = host
     }
@@ -60,11 +66,11 @@ final class Lane {
             socket, readable: { [unowned self] in receive() }, writable: { [unowned self] in flush() })
     }
 
-    /// Bytes that wait to be read by the lane.
+    /// Bytes that wait for the socket.
     var backlog: Int { output.size }
 
     /// Whether it takes deliveries now.
-    var hasRoom: Bool { !hasEnded && output.size < Self.backlogMax }
+    var hasRoom: Bool { !hasEnded && output.size + (area?.used ?? 0) < Self.backlogMax }
 
     // MARK: Sending
 
@@ -84,7 +90,7 @@ final class Lane {
         for index in 0..<deliveries.count {
             let delivery = first + index
             if !builder.isOpen {
-                builder.begin(in: output)
+                builder.begin()
                 events.beginFrame()
             }
             let isEndless = !endless.isEmpty && endless.contains(delivery.pointee.handler)
@@ -98,9 +104,21 @@ final class Lane {
                     attempt: delivery.pointee.attempt, now: delivery.pointee.now.microseconds, seed: delivery.pointee.seed,
                     subscriptionKey: delivery.pointee.subscriptionKey, cpuLimit: delivery.pointee.cpuMicroseconds,
                     argument: delivery.pointee.argument.rawValue))
-            if builder.size >= Self.frameSize { builder.end() }
+            if builder.size >= Self.frameSize { deliver(&builder) }
         }
         context.flightCount += deliveries.count
+    }
+
+    /// Closes the open frame: its body goes into the area if there is room, else through the socket.
+    private func deliver(_ builder: inout DeliverFrameBuilder) {
+        builder.end { events, deliveries in
+            area?.note(finished: page.finished)  // or it would begin again at the start too seldom
+            if let place = area?.put(events, deliveries) {
+                output.appendDelivered(place)
+            } else {
+                output.appendDeliver(events, deliveries)
+            }
+        }
     }
 
     /// Index and count of the delivery's events in the open frame. A batch must lie in a row, so it is always written anew.
@@ -117,7 +135,7 @@ final class Lane {
     /// Writes any other frame.
     func send(_ write: (FrameBuffer) -> Void) {
         guard !hasEnded else { return }
-        if builder.isOpen { builder.end() }
+        if builder.isOpen { deliver(&builder) }
         write(output)
         mark()
     }
@@ -197,8 +215,7 @@ final class Lane {
     func flush() {
         isMarked = false
         guard !hasEnded else { return }
-        if builder.isOpen { builder.end() }
-        let wasFull = output.size >= Self.backlogMax
+        if builder.isOpen { deliver(&builder) }
         while !output.isEmpty {
             let bytes = output.bytes
             let sent = Glibc.send(socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
@@ -212,12 +229,21 @@ final class Lane {
             }
         }
         fileWatch?.wantsToWrite = !output.isEmpty
+        noteRoom()
+    }
+
+    /// Tells those who wait for room when there is some again.
+    private func noteRoom() {
+        area?.note(finished: page.finished)
+        defer { wasFull = !hasRoom }
         if wasFull, hasRoom { host.announceRoom(onLane: number) }
     }
 
     // MARK: Receiving
 
     private func receive() {
+        // Whatever a lane has finished with, it says something afterwards.
+        defer { if !hasEnded { noteRoom() } }
         for _ in 0..<Self.readsMax {
             guard !hasEnded else { return }
             var isDrained = false
@@ -262,12 +288,18 @@ final class Lane {
         Glibc.close(socket)
         switch home {
         case .process(let process):
-            defer { page.unmap() }
+            defer { unmap() }
             // A lane whose socket closed is dying already, and keeps the status that it dies with.
             kill(process, SIGKILL)
             return LaneSpawn.reap(process)
         case .thread:
-            return nil  // the thread may still write on its page: the host unmaps it when the thread has ended
+            return nil  // the thread may still use its memory: the host unmaps it when the thread has ended
         }
+    }
+
+    /// Ends the mappings that it shares with the host; nobody may use them afterwards.
+    func unmap() {
+        page.unmap()
+        area?.unmap()
     }
 }

@@ -4,7 +4,7 @@ import Synchronization
 /// The page on which a lane writes what it is running, seen from the host.
 ///
 /// Eight little-endian 64-bit words, `moonbus_page` in CLuaShim.h: sequence (odd while script code runs), task, context, limit_us,
-/// started_us, soft_count, hard_count, reserved. A lane is hostile: what the page says may be wrong, and is only used to decide whom to
+/// started_us, soft_count, hard_count, finished. A lane is hostile: what the page says may be wrong, and is only used to decide whom to
 /// blame and whom to kill, never as an index or an address.
 struct LanePage {
     /// Bytes of the mapping.
@@ -27,6 +27,9 @@ struct LanePage {
         /// Whether script code was running.
         var isRunning: Bool { sequence & 1 == 1 }
     }
+
+    /// What the lane says that it has finished with, see ``LaneArea``.
+    var finished: UInt64 { words[7].load(ordering: .acquiring) }
 
     /// Maps a page: shared through `memory` (a descriptor of at least ``size`` bytes), or, with nil, of this process alone. Nil when out of memory.
     init?(memory: Int32?) {

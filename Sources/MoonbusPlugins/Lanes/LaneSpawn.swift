@@ -6,6 +6,7 @@ struct LaneSpawn {
     /// Non-blocking, close-on-exec.
     let socket: Int32
     let page: LanePage
+    let area: LaneArea
 
     /// Why no lane could be started.
     struct Failure: Error, CustomStringConvertible {
@@ -17,7 +18,7 @@ struct LaneSpawn {
     /// Room for frames in each direction, in bytes: a batch of some hundred deliveries at least.
     private static let socketBuffer: Int32 = 1 << 20
 
-    /// Starts `executable lane` with the socket as descriptor 3 and the page as 4, and nothing else of this process: no other
+    /// Starts `executable lane` with the socket as descriptor 3, page and area as 4, and nothing else of this process: no other
     /// descriptors but the standard ones (input and output from `/dev/null`, errors to ours, so that the loader's and the
     /// Swift runtime's last words are not lost; whatever an embedder left without close-on-exec, the lane closes itself first),
     /// no environment, default signal actions, and a process group of its own, so that ^C in a terminal reaches the host only,
@@ -33,12 +34,18 @@ struct LaneSpawn {
             close(ours)
             throw Failure("mmap", ENOMEM)
         }
+        guard let area = LaneArea(memory: memory) else {
+            close(ours)
+            page.unmap()
+            throw Failure("mmap", ENOMEM)
+        }
         do throws(Failure) {
             let process = try spawn(executable, socket: theirs, memory: memory)
-            return LaneSpawn(process: process, socket: ours, page: page)
+            return LaneSpawn(process: process, socket: ours, page: page, area: area)
         } catch {
             close(ours)
             page.unmap()
+            area.unmap()
             throw error
         }
     }
@@ -49,7 +56,7 @@ struct LaneSpawn {
         let memory = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard memory >= 0 else { throw Failure("shared memory (/dev/shm)", errno) }
         shm_unlink(name)
-        guard ftruncate(memory, off_t(LanePage.size)) == 0 else {
+        guard ftruncate(memory, off_t(LanePage.size + LaneArea.size)) == 0 else {
             let cause = errno
             close(memory)
             throw Failure("shared memory (/dev/shm)", cause)

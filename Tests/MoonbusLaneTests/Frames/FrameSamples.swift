@@ -30,6 +30,7 @@ enum FrameSamples {
         bytes { $0.appendCancel(delivery: 77, context: 4, reason: "too late") },
         bytes { $0.appendStop() },
         bytes { $0.appendForget(context: 4, key: "count", .version(9)) },
+        bytes { $0.appendDelivered(DeliveryArea.Place(offset: 64, size: 128, end: 192)) },
     ]
 
     static let lane: [[UInt8]] = [
@@ -45,7 +46,7 @@ enum FrameSamples {
     static func deliver() -> [UInt8] {
         bytes { buffer in
             var builder = DeliverFrameBuilder()
-            builder.begin(in: buffer)
+            builder.begin()
             for (index, type) in ["a.b", "a.c"].enumerated() {
                 guard let type = try? EventType(type),
                     let event = try? Event(type: type, data: JSON(["n": .integer(Int64(index))]), id: "e\(index)")
@@ -59,7 +60,7 @@ enum FrameSamples {
                             subscriptionKey: (14, 15), cpuLimit: 16, argument: DeliveryRecord.Argument.data))
                 }
             }
-            builder.end()
+            builder.end(in: buffer)
         }
     }
 

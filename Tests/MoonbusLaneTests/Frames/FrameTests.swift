@@ -19,13 +19,14 @@ import Testing
             case .cancel(let delivery, let context, let reason): seen.append("cancel \(delivery) \(context) \(reason)")
             case .stop: seen.append("stop")
             case .forget(let context, let key, let forgetting): seen.append("forget \(context) \(key) \(forgetting)")
+            case .delivered(let place): seen.append("delivered \(place.offset) \(place.size) \(place.end)")
             }
         }
         #expect(
             seen == [
                 #"load 3 {"plugin": "hello", "cpu_us": 1000} ["main.lua=return 1", "lib/ü.lua=x"]"#, "deliver 2 6",
                 #"reply 9 true {"a": 1}"#, "reply 10 false nobody answered", "unload 4", "cancel 77 4 too late", "stop",
-                "forget 4 count version(9)",
+                "forget 4 count version(9)", "delivered 64 128 192",
             ])
     }
 

@@ -13,6 +13,8 @@ final class TestHost {
         case call(UInt64, delivery: UInt64, JSON)
         case log(JSON)
         case lost([UInt64])
+        /// A `done` frame without deliveries: only a sign of life.
+        case nothing
     }
 
     struct Outcome: Equatable {
@@ -48,21 +50,32 @@ final class TestHost {
     private let reader = FrameReader()
     private var answers: [Answer] = []
     private var lastDelivery: UInt64 = 0
+    /// Page and area of a lane that has them: plain memory of this process.
+    private let memory: UnsafeMutableRawBufferPointer?
+    private static let pageSize = 4_096
 
-    init() throws {
+    /// - Parameter hasArea: whether the lane has an area for deliveries, and a page; see ``deliverInArea(_:_:at:end:context:)``.
+    init(hasArea: Bool = false) throws {
         var ends: [Int32] = [-1, -1]
         try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
         socket = ends[0]
         var patience = timeval(tv_sec: Self.patience, tv_usec: 0)
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
-        lane = try #require(ThreadLane.start(socket: ends[1], page: nil))
+        memory = hasArea ? .allocate(byteCount: Self.pageSize + DeliveryArea.size, alignment: Self.pageSize) : nil
+        memory?.initializeMemory(as: UInt8.self, repeating: 0)
+        let area = memory.map { UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer($0)[Self.pageSize...]) }
+        lane = try #require(ThreadLane.start(socket: ends[1], page: memory?.baseAddress, area: area))
         #expect(try next() == .ready)
     }
 
     deinit {
         close(socket)
         _ = lane.join()
+        memory?.deallocate()
     }
+
+    /// Bytes of the area that the lane says it has finished with.
+    var finished: UInt64 { memory.map { $0.load(fromByteOffset: 56, as: UInt64.self) } ?? 0 }
 
     // MARK: Says
 
@@ -105,7 +118,33 @@ final class TestHost {
         -> [UInt64]
     {
         var builder = DeliverFrameBuilder()
-        builder.begin(in: output)
+        let ids = try gather(function, data, context: context, now: now, seed: seed, in: &builder)
+        builder.end(in: output)
+        try send()
+        return ids
+    }
+
+    /// The same, with the frame's body in the area.
+    func deliverInArea(_ function: Int32, _ data: [JSONValue], at offset: Int, end: UInt64, context: UInt32 = 1) throws -> [UInt64] {
+        let memory = try #require(memory)
+        var builder = DeliverFrameBuilder()
+        let ids = try gather(function, data, context: context, now: 1_000_000_000, seed: 7, in: &builder)
+        var size = 0
+        builder.end { events, deliveries in
+            size = events.count + deliveries.count
+            let place = UnsafeMutableRawBufferPointer(rebasing: memory[(Self.pageSize + offset)..<(Self.pageSize + offset + size)])
+            place.copyBytes(from: events)
+            UnsafeMutableRawBufferPointer(rebasing: place[events.count...]).copyBytes(from: deliveries)
+        }
+        output.appendDelivered(DeliveryArea.Place(offset: UInt32(offset), size: UInt32(size), end: end))
+        try send()
+        return ids
+    }
+
+    private func gather(
+        _ function: Int32, _ data: [JSONValue], context: UInt32, now: Int64, seed: UInt64, in builder: inout DeliverFrameBuilder
+    ) throws -> [UInt64] {
+        builder.begin()
         var ids: [UInt64] = []
         for value in data {
             let event = try Event(type: EventType("test.event"), data: JSON(value), id: "e\(lastDelivery + 1)")
@@ -117,8 +156,6 @@ final class TestHost {
                     delivery: lastDelivery, context: context, function: function, eventIndex: index, now: now, seed: seed,
                     subscriptionKey: (lastDelivery, 1)))
         }
-        builder.end()
-        try send()
         return ids
     }
 
@@ -185,6 +222,7 @@ final class TestHost {
         case .call(let call, let delivery, _, let json): return [.call(call, delivery: delivery, try JSON(validating: json))]
         case .log(_, let json): return [.log(try JSON(validating: json))]
         case .lost(_, let deliveries): return [.lost(deliveries)]
+        case .done(let deliveries) where deliveries.count == 0: return [.nothing]
         case .done(let deliveries):
             return deliveries.map { .outcome(Outcome(delivery: $0, status: .done, effects: [], versions: [], detail: [])) }
         case .outcomes(var reader):
