@@ -92,7 +92,8 @@ enum FakeLane {
         guard spawnThread(stackSize: 1 << 20, { converse(theirs, behave) }) != nil else { throw LaneSpawn.Failure("thread", EAGAIN) }
         host.lastLaneNumber += 1
         let lane = Lane(
-            number: host.lastLaneNumber, home: .thread(try endedThread()), socket: ours, page: page, area: nil, resident: plugin, host: host)
+            number: host.lastLaneNumber, home: .thread(try endedThread()), socket: ours, page: page, area: nil, resident: plugin, host: host
+        )
         host.plugin(named: plugin).isSecluded = true
         host.lanes.append(lane)
         lane.open()
