@@ -165,3 +165,13 @@ let package = Package(
             swiftSettings: strict),
     ]
 )
+
+// scripts/sanitize builds nothing but what calls Lua.
+if Context.environment["MOONBUS_PARTS"] == "lua" {
+    let others: Set = [
+        "MoonbusCommand", "MoonbusService", "MoonbusSQLite", "MoonbusCommandTests", "MoonbusServiceTests", "MoonbusSQLiteTests",
+        "MoonbusDispatchTests", "MoonbusEventsTests", "MoonbusJournalTests",
+    ]
+    package.targets.removeAll { others.contains($0.name) }
+    package.products.removeAll { $0.name == "moonbus" }
+}
