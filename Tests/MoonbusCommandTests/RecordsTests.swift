@@ -30,6 +30,19 @@ import Testing
         try await Executable.run(words, in: scratch.url, input: input, environment: environment)
     }
 
+    @Test func `data nested as deep as it may be is listed like any other`() async throws {
+        let scratch = try Scratch()
+        try scratch.write(#"bus.subscribe("deep.>", { name = "fail", retry = { attempts = 1 } }, function() error("no") end)"#, to: "plugins/p.lua")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        defer { service.signal(SIGKILL) }
+        let deepest = String(repeating: "[", count: 64) + String(repeating: "]", count: 64)
+        _ = try await Executable.run(["emit", "deep.given", deepest, "--wait"], in: scratch.url, environment: environment)
+        for look in [["events", "list"], ["dead", "list"], ["dead", "show", "1"], ["replay", "--plugin", "p", "--dry-run"]] {
+            let shown = try await Executable.run(look + ["--json"], in: scratch.url, environment: environment)
+            #expect(shown.output.contains("deep.given"), "\(look): \(shown.errors)")
+        }
+    }
+
     @Test func `a stopped service's folder shows what the running one showed, and is left as it was`() async throws {
         let (scratch, service, environment) = try await filled()
         let looks = [

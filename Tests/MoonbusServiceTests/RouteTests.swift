@@ -53,6 +53,7 @@ import Testing
             _ = try await service.ask("POST", "/events/nobody.wants.this?wait=5s", body: "1")
             let reply = try await service.ask("GET", "/statistics")
             #expect(reply["recorded"] == 1)
+            #expect(reply["ephemeral"] == 0 && reply["lost"] == 0)
             #expect(reply["unmatched"] == 1)
             #expect(reply["unmatched_types"]?.array?.first?.object?["type"] == "nobody.wants.this")
         }

@@ -20,7 +20,7 @@ enum FanoutBench {
         return try await BenchHost.run(kind) { host in
             for index in 0..<contexts { try await host.plugins.load("bench-\(index)", source: script) }
             let source = BenchEvents()
-            let window = max(16, 200_000 / contexts)
+            let window = max(16, 64_000 / contexts)
             try await host.flood(min(events, 50), window: window, deliveriesEach: contexts, source.event)
             let (wall, cpu) = try await host.measure {
                 try await host.flood(events, window: window, deliveriesEach: contexts, source.event)

@@ -132,9 +132,9 @@ extension ServiceClient {
 }
 
 extension ByteBuffer {
-    /// What was answered; nil when it is not JSON. Longer than an event's data may be: lists are.
-    fileprivate var json: JSONValue? {
-        withUnsafeReadableBytes { try? JSON(validating: $0, limits: JSONLimits(bytes: 1 << 30)).value }
+    /// What was answered; nil when it is not JSON. Longer than an event's data may be, and deeper: lists are.
+    var json: JSONValue? {
+        withUnsafeReadableBytes { try? JSON(validating: $0, limits: JSONLimits(envelope: 4, bytes: 1 << 30)).value }
     }
 }
 

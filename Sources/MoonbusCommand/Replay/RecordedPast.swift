@@ -56,9 +56,7 @@ struct RecordedPast {
     private func ask(_ target: String) async throws -> JSONValue {
         let answer = try await client.send(.GET, target)
         guard answer.status == 200 else { throw ProblemAnswer(answer).error }
-        let limits = JSONLimits(depth: 64, bytes: 1 << 30)
-        let value = answer.body.withUnsafeReadableBytes { bytes in try? JSON(validating: bytes, limits: limits).value }
-        guard let value else { throw Self.foreign }
+        guard let value = answer.body.json else { throw Self.foreign }
         return value
     }
 

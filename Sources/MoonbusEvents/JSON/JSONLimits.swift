@@ -14,4 +14,13 @@ public struct JSONLimits: Sendable, Hashable {
         self.depth = depth
         self.bytes = bytes
     }
+
+    /// Limits of a text that holds values of the greatest depth inside of `envelope` levels of its own, such as a list of events.
+    package init(envelope: Int, bytes: Int) {
+        precondition((0...Self.envelopeMax).contains(envelope), "an envelope has 0…\(Self.envelopeMax) levels")
+        depth = Self.depthMax + envelope
+        self.bytes = bytes
+    }
+
+    private static let envelopeMax = 8
 }

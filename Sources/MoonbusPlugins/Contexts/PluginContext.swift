@@ -46,7 +46,7 @@ final class PluginContext {
 
     /// How many more deliveries it takes now.
     var room: Int {
-        guard phase == .serving, lane.hasRoom else { return 0 }
+        guard phase == .serving, lane.takesMore() else { return 0 }
         return max(0, min(window - (flightCount - waitingCount), Self.flightsMax - flightCount))
     }
 

@@ -46,8 +46,8 @@ final class Lane {
     private let events = FrameEvents()
     private var fileWatch: FileWatch?
     private var isMarked = false
-    /// It had no room when that was last looked at: those who wait are told once it has.
-    private var wasFull = false
+    /// Somebody was told that there is no room, and is to be told when there is.
+    private var isAwaited = false
 
     /// - Parameter socket: non-blocking; closed by this object.
     init(number: Int, home: Home, socket: Int32, page: LanePage, area: LaneArea?, resident: String?, host: PluginHost) {
@@ -69,8 +69,14 @@ final class Lane {
     /// Bytes that wait for the socket.
     var backlog: Int { output.size }
 
-    /// Whether it takes deliveries now.
-    var hasRoom: Bool { !hasEnded && output.size + (area?.used ?? 0) < Self.backlogMax }
+    /// Whether it takes deliveries now. After a no, the host's `announceRoom` is called once it does.
+    func takesMore() -> Bool {
+        let takes = hasRoom
+        if !takes { isAwaited = true }
+        return takes
+    }
+
+    private var hasRoom: Bool { !hasEnded && output.size + (area?.used ?? 0) < Self.backlogMax }
 
     // MARK: Sending
 
@@ -235,8 +241,9 @@ final class Lane {
     /// Tells those who wait for room when there is some again.
     private func noteRoom() {
         area?.note(finished: page.finished)
-        defer { wasFull = !hasRoom }
-        if wasFull, hasRoom { host.announceRoom(onLane: number) }
+        guard isAwaited, hasRoom else { return }
+        isAwaited = false
+        host.announceRoom(onLane: number)
     }
 
     // MARK: Receiving

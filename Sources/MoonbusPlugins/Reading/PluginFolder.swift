@@ -22,9 +22,10 @@ package struct PluginFolder: Sendable {
     package func names() throws(PluginError) -> [String] {
         let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else {
+            let cause = errno
             throw PluginError(
-                .unreadable, plugin: path, message: "the plugins folder can't be read: \(reason(errno))",
-                hint: "create it, or name another one")
+                .unreadable, plugin: path, message: "the plugins folder can't be read: \(reason(cause))",
+                hint: cause == ENOTDIR ? "name the folder that it lies in" : "create it, or name another one")
         }
         defer { close(folder) }
         var names: Set<String> = []

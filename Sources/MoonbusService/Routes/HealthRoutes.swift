@@ -40,6 +40,8 @@ extension BusStatistics {
         var object = ObjectWriter()
         object.member("emitted", emitted)
         object.member("recorded", recorded)
+        object.member("ephemeral", ephemeral)
+        object.member("lost", lost)
         object.member("duplicates", duplicates)
         object.member("refused", refused)
         object.member("unmatched", unmatched)
