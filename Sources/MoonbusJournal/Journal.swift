@@ -124,13 +124,18 @@ public struct JournalMeasures: Sendable, Hashable {
     public var deadLetterCount: Int
     /// Dead letters that were let go because there were too many; since the journal was opened.
     public var forgottenDeadLetterCount: Int
+    /// Transactions that were committed since the journal was opened: what came together shares one. 0 where nothing is synced.
+    public var commitCount: Int
 
     /// Creates a journal's measures.
-    public init(eventCount: Int, size: Int, delayedCount: Int, deadLetterCount: Int, forgottenDeadLetterCount: Int) {
+    public init(
+        eventCount: Int, size: Int, delayedCount: Int, deadLetterCount: Int, forgottenDeadLetterCount: Int, commitCount: Int = 0
+    ) {
         self.eventCount = eventCount
         self.size = size
         self.delayedCount = delayedCount
         self.deadLetterCount = deadLetterCount
         self.forgottenDeadLetterCount = forgottenDeadLetterCount
+        self.commitCount = commitCount
     }
 }

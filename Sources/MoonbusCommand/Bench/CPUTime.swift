@@ -25,7 +25,10 @@ struct CPUTime {
     }
 
     /// The processes that this one started and that run.
-    static func lanePIDs() -> [pid_t] {
+    static func lanePIDs() -> [pid_t] { children(of: getpid()) }
+
+    /// The processes that another one started and that run.
+    static func children(of parent: pid_t) -> [pid_t] {
         guard let processes = opendir("/proc") else { return [] }
         defer { closedir(processes) }
         var found: [pid_t] = []
@@ -37,7 +40,7 @@ struct CPUTime {
             guard let pid = pid_t(name), let stat = try? ByteReader(path: "/proc/\(name)/stat").rest(limit: 4_096) else { continue }
             let text = String(decoding: stat, as: UTF8.self)
             let rest = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
-            if rest.count > 2, pid_t(rest[2]) == getpid() { found.append(pid) }
+            if rest.count > 2, pid_t(rest[2]) == parent { found.append(pid) }
         }
         return found
     }

@@ -23,6 +23,8 @@ struct HTTPLoad: Sendable {
     let request: [UInt8]
     /// What a right answer has in it.
     let expected: [UInt8]
+    /// The status of a right answer.
+    var status = "200"
 
     /// Sends the next request of a connection when the last one is answered.
     func saturate(_ count: Int) async throws -> Report {
@@ -36,7 +38,8 @@ struct HTTPLoad: Sendable {
 
     /// - Parameter due: when the request with this index is due, in microseconds; nil: as soon as its connection is free.
     private func run(_ count: Int, due: (_ start: Double, _ index: Int) -> Double?) throws -> Report {
-        let clients = try (0..<connections).map { _ in try HTTPLoadClient(port: port, request: request, expected: expected) }
+        let clients = try (0..<connections).map { _ in try HTTPLoadClient(port: port, request: request, expected: expected, status: status)
+        }
         let cpu = seconds(CLOCK_THREAD_CPUTIME_ID)
         let start = seconds(CLOCK_MONOTONIC) * 1e6
         let isPaced = due(start, 0) != nil

@@ -8,14 +8,17 @@ final class HTTPLoadClient {
     let socket: Int32
     private let request: [UInt8]
     private let expected: [UInt8]
+    /// How a right answer begins.
+    private let statusLine: [UInt8]
     /// When the requests that are not answered were sent, or due.
     private var sent: [Double] = []
     private var input: [UInt8] = []
 
     /// - Throws: ``CommandError`` when nobody listens.
-    init(port: Int, request: [UInt8], expected: [UInt8]) throws {
+    init(port: Int, request: [UInt8], expected: [UInt8], status: String) throws {
         self.request = request
         self.expected = expected
+        statusLine = Array("HTTP/1.1 \(status) ".utf8)
         socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -81,7 +84,7 @@ final class HTTPLoadClient {
             let total = head + 4 + size
             guard rest.count >= total else { return nil }
             let answer = UnsafeRawBufferPointer(rebasing: rest[..<total])
-            guard answer.starts(with: "HTTP/1.1 200".utf8), answer.offset(of: expected) != nil else {
+            guard answer.starts(with: statusLine), answer.offset(of: expected) != nil else {
                 throw CommandError(.internal, "the service answered \(String(decoding: answer, as: UTF8.self))")
             }
             return total

@@ -5,7 +5,8 @@ import MoonbusJournal
 import MoonbusSQLite
 import Synchronization
 
-/// W4: the durable journal on this disk, against an append and an fdatasync in plain Swift in the same folder.
+/// W4: the durable journal on this disk, against an append and an fdatasync in plain Swift in the same folder. Through the whole service:
+/// ``DurableBench``.
 ///
 /// | case | what is one operation |
 /// |---|---|
@@ -18,17 +19,22 @@ struct JournalBench {
     /// How long each case runs.
     var time = Duration.seconds(2)
 
-    static func run(folder: String?, seconds: Int) throws -> [Measurement] {
-        let folder = try folder ?? temporaryFolder()
+    /// - Parameter only: the cases whose names have this in them; nil: all.
+    static func run(folder: String, seconds: Int, only: String?) throws -> [Measurement] {
         let bench = JournalBench(folder: folder, time: .seconds(seconds))
-        let journal = try SQLiteJournal(folder: "\(folder)/journal")
+        let journal = try SQLiteJournal(folder: "\(folder)/calls")
         defer { journal.close() }
         let log = Subject(journal: journal)
-        return [try bench.floor(), bench.append(1, log), bench.append(32, log), bench.append(256, log), bench.append(1_024, log)]
-            + [bench.publishers(32, log), bench.settle(32, log), bench.settle(256, log)]
+        let cases: [(String, () throws -> Measurement)] = [
+            ("fsync", bench.floor), ("append-1", { bench.append(1, log) }), ("append-32", { bench.append(32, log) }),
+            ("append-256", { bench.append(256, log) }), ("append-1024", { bench.append(1_024, log) }),
+            ("publishers-32", { bench.publishers(32, log) }), ("settle-32", { bench.settle(32, log) }),
+            ("settle-256", { bench.settle(256, log) }),
+        ]
+        return try cases.filter { name, _ in only.map { name.contains($0) } ?? true }.map { try $0.1() }
     }
 
-    private static func temporaryFolder() throws -> String {
+    static func temporaryFolder() throws -> String {
         var template = Array("/tmp/moonbus-bench-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw CommandError(.internal, "no temporary folder could be made in /tmp") }
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -37,18 +43,34 @@ struct JournalBench {
     // MARK: Cases
 
     private func floor() throws -> Measurement {
+        let cpu = CPUTime(lanePIDs: []).host
+        let times = try Self.syncTimes(in: folder, bytes: 304, seconds: time / .seconds(1))
+        return Self.measurement(
+            "fsync", operations: times.count, wall: times.reduce(0, +) * 1e-6, cpu: CPUTime(lanePIDs: []).host - cpu, times: times)
+    }
+
+    /// How long each of many appends with fdatasync took, in microseconds; at least one.
+    static func syncTimes(in folder: String, bytes count: Int, seconds: Double) throws -> [Double] {
         let path = "\(folder)/fsync.dat"
-        let file = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0o600)
-        guard file >= 0 else { throw CommandError(.internal, "\(path) cannot be written") }
+        let file = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw CommandError(.cannotCreate, "\(path) can't be made: \(systemReason())") }
         defer {
             close(file)
             unlink(path)
         }
-        let bytes = [UInt8](repeating: 7, count: 304)
-        return measure("fsync", each: 1) {
-            _ = write(file, bytes, bytes.count)
-            fdatasync(file)
-        }
+        let bytes = [UInt8](repeating: 7, count: count)
+        var times: [Double] = []
+        let start = ContinuousClock.now
+        var last = start
+        repeat {
+            guard Glibc.write(file, bytes, count) == count, fdatasync(file) == 0 else {
+                throw CommandError(.ioError, "\(path) can't be written: \(systemReason())")
+            }
+            let now = ContinuousClock.now
+            times.append((now - last) / .microseconds(1))
+            last = now
+        } while last - start < .seconds(seconds)
+        return times
     }
 
     private func append(_ count: Int, _ log: Subject) -> Measurement {
@@ -127,7 +149,7 @@ struct JournalBench {
     }
 
     /// A journal whose calls wait for their answers.
-    private struct Subject: Sendable {
+    struct Subject: Sendable {
         let journal: SQLiteJournal
 
         func append(_ events: [Event]) {

@@ -34,6 +34,9 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "With journal: where to write (default: a new folder in /tmp). What is there stays there.")
     var folder: String?
 
+    @Option(help: "With journal: only the cases that have this in their name, like http or append-32.")
+    var only: String?
+
     @Flag(help: "Print JSON, one figure a line.")
     var json = false
 
@@ -53,7 +56,10 @@ struct Bench: AsyncParsableCommand {
                     guard lane != .swift else { throw CommandError(.usage, "--lane swift is for dispatch only: the others are about Lua") }
                     for measurement in try await NeighbourBench.run(lane ?? .process, seconds: count ?? 5) { show(measurement) }
                 } else if workload == .journal {
-                    for measurement in try JournalBench.run(folder: folder, seconds: count ?? 2) { show(measurement) }
+                    let folder = try folder ?? JournalBench.temporaryFolder()
+                    for measurement in try JournalBench.run(folder: folder, seconds: count ?? 2, only: only) { show(measurement) }
+                    let seconds = Double(count ?? 2)
+                    for measurement in try await DurableBench.run(folder: folder, seconds: seconds, only: only) { show(measurement) }
                 } else {
                     for kind in kinds { show(try await measure(workload, kind)) }
                 }

@@ -112,7 +112,7 @@ extension Store {
     private func measures() throws(StoreFailure) -> JournalMeasures {
         JournalMeasures(
             eventCount: Int(next - first), size: try usedSize(), delayedCount: delayed.count, deadLetterCount: letterCount,
-            forgottenDeadLetterCount: forgottenLetterCount)
+            forgottenDeadLetterCount: forgottenLetterCount, commitCount: commitCount)
     }
 
     /// Bytes of the file that are in use.

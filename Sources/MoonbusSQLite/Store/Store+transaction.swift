@@ -51,6 +51,7 @@ extension Store {
         try queries.commit.run()
         for number in undo.moved { records[Int(number)]?.before = nil }
         closeUndo()
+        commitCount += 1
         log.committed(end: next - 1)
     }
 

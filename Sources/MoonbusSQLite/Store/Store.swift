@@ -41,6 +41,8 @@ final class Store {
     var nextDelayed: UInt64 = 1
     var letterCount = 0
     var forgottenLetterCount = 0
+    /// Since the opening.
+    var commitCount = 0
     /// No claimed subscription is owed anything at or below it, except what its own record says.
     var passed: UInt64 = 0
     /// There may be something to forget: worth looking when nothing else is to be done.

@@ -1,4 +1,5 @@
 import MoonbusDispatch
+import MoonbusJournal
 import MoonbusPlugins
 import NIOCore
 
@@ -31,12 +32,19 @@ extension Routes {
     /// `GET /statistics`.
     func statistics(_ exchange: Exchange) {
         let bus = self.bus
-        later(exchange) { () throws(Problem) in Answer(body: await bus.statistics().json) }
+        later(exchange) { () throws(Problem) in
+            let statistics = await bus.statistics()
+            let answer = try await journal { () throws(JournalError) in try await bus.ask(.measures) }
+            guard case .measures(let measures) = answer else { preconditionFailure("a journal answers what it was asked") }
+            var object = statistics.json
+            object.member("journal") { $0.write(measures) }
+            return Answer(body: object.finish())
+        }
     }
 }
 
 extension BusStatistics {
-    fileprivate var json: ByteBuffer {
+    fileprivate var json: ObjectWriter {
         var object = ObjectWriter()
         object.member("emitted", emitted)
         object.member("recorded", recorded)
@@ -62,11 +70,22 @@ extension BusStatistics {
         object.member("delayed", delayed)
         object.member("waiting_batches", waitingBatches)
         object.member("subscriptions") { $0.writeArray(subscriptions) { $0.writeSubscription($1) } }
-        return object.finish()
+        return object
     }
 }
 
 extension ByteBuffer {
+    fileprivate mutating func write(_ measures: JournalMeasures) {
+        var object = ObjectWriter()
+        object.member("events", measures.eventCount)
+        object.member("bytes", measures.size)
+        object.member("delayed", measures.delayedCount)
+        object.member("dead", measures.deadLetterCount)
+        object.member("commits", measures.commitCount)
+        var bytes = object.finish()
+        writeBuffer(&bytes)
+    }
+
     fileprivate mutating func writeSubscription(_ subscription: BusStatistics.Subscription) {
         var object = ObjectWriter()
         object.member("name", subscription.name)
