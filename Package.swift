@@ -123,7 +123,11 @@ let package = Package(
         .testTarget(
             name: "MoonbusJournalTests", dependencies: ["MoonbusEvents", "MoonbusJournal", "MoonbusTesting"], swiftSettings: strict),
         .testTarget(
-            name: "MoonbusSQLiteTests", dependencies: ["MoonbusEvents", "MoonbusJournal", "MoonbusSQLite", "MoonbusTesting"],
+            name: "MoonbusSQLiteTests",
+            dependencies: [
+                "MoonbusEvents", "MoonbusJournal", "MoonbusSQLite", "MoonbusTesting",
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "MoonbusDispatchTests",

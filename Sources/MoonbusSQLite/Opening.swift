@@ -8,7 +8,7 @@ internal import MoonbusJournal
 ///
 /// 1. Make the folder, lock it.
 /// 2. Compare the write-ahead log with the high-water mark, before SQLite sees it: SQLite would drop what it cannot read.
-/// 3. Open the connection: exclusive, write-ahead log, synchronous=FULL.
+/// 3. Open the connection: write-ahead log, synchronous=FULL.
 /// 4. Check the file's structure, if it is small or was not closed in good order.
 /// 5. Bring the tables up to date, read them, copy the log, and note that all is well.
 struct Opening {
@@ -47,8 +47,9 @@ struct Opening {
             try Schema.migrator.migrate(queue)
             isTaken = true
             let log = CommitLog(mark: mark, path: logPath, end: content.end)
-            return try Writer(queue: queue, keeping: lock) { connection in
-                try store(connection, log, content, loss)
+            let history = History(path: path)
+            return try Writer(queue: queue, keeping: lock, history: history) { connection in
+                try store(connection, log, history, content, loss)
             }
         } catch {
             throw StoreFailure(error).journalError(path: path)
@@ -128,10 +129,10 @@ struct Opening {
         configuration.foreignKeysEnabled = false
         let sizeMax = options.limits.size
         configuration.prepareDatabase { connection in
-            // Exclusive before the first look at the log: then SQLite keeps its index in memory and makes no lock call for each transaction.
+            // Not in exclusive locking mode, which would spare four lock calls a transaction, about a hundredth of a commit: a second
+            // connection reads, see ``History``.
             try connection.execute(
                 sql: """
-                    PRAGMA locking_mode = EXCLUSIVE;
                     PRAGMA journal_mode = WAL;
                     PRAGMA synchronous = FULL;
                     PRAGMA secure_delete = OFF;
@@ -161,10 +162,10 @@ struct Opening {
     }
 
     private func store(
-        _ connection: Database, _ log: CommitLog, _ content: HighWaterMark.Content, _ loss: Loss?
+        _ connection: Database, _ log: CommitLog, _ history: History, _ content: HighWaterMark.Content, _ loss: Loss?
     ) throws -> Store {
         log.watch(connection)
-        let store = try Store.open(connection, path: path, options: options, clock: clock, log: log, end: content.end)
+        let store = try Store.open(connection, path: path, options: options, clock: clock, log: log, history: history, end: content.end)
         try verify(store, connection, content, loss)
         try log.checkpoint(connection)
         return store

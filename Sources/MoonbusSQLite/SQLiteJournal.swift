@@ -10,8 +10,11 @@ public import MoonbusJournal
 /// come while a commit is synced are committed together (``Writer``). What does not depend on events (a settlement's floor, cursors, state,
 /// delayed events, dead letters) lies in the same file and is committed with it: see ``Schema``.
 ///
-/// **One owner.** One process opens a folder (``FolderLock``), one thread has the one connection, in exclusive locking mode. That also keeps
-/// away a bug of SQLite 3.7.0 to 3.51.2 which can lose commits when one connection starts the log over while another copies it.
+/// **One owner.** One process opens a folder (``FolderLock``), one thread has the one connection that writes and copies the log. That also
+/// keeps away a bug of SQLite 3.7.0 to 3.51.2 which can lose commits when one connection starts the log over while another copies it.
+///
+/// **Reads are in nobody's way.** What may take long, history above all, is read by a second connection on a thread of its own
+/// (``History``): no append waits for it. A read begins after the commit of what was called before it, and may see what came later.
 ///
 /// **Damage is told.** SQLite drops what follows a damaged page of its log without a word. A ``HighWaterMark`` outside it remembers what was
 /// committed; a journal in which less is found is not opened: `.damaged`, unless ``Options/acceptsLoss`` says to go on.
@@ -22,13 +25,13 @@ public import MoonbusJournal
 /// | file in the folder | what |
 /// |---|---|
 /// | `moonbus.db` | ``Schema`` |
-/// | `moonbus.db-wal` | SQLite's write-ahead log, while the journal is open or after a crash |
+/// | `moonbus.db-wal`, `-shm` | SQLite's write-ahead log and its index, while the journal is open or after a crash |
 /// | `moonbus.mark` | ``HighWaterMark`` |
 /// | `moonbus.lock` | ``FolderLock`` |
 ///
 /// The folder is made with mode 0700, the files with 0600. To copy a journal, close it first and copy all of them.
 ///
-/// Completions run on the journal's thread: one that waits keeps everybody waiting.
+/// Completions run on the journal's threads: one that waits keeps everybody waiting.
 public final class SQLiteJournal: Journal {
     private let writer: Writer
     private let path: String
@@ -93,6 +96,11 @@ public final class SQLiteJournal: Journal {
     /// Runs a PRAGMA on the one connection and gives its number: so a test sees how it is set, and makes it fail like a full disk.
     package func pragma(_ text: String, completion: @escaping @Sendable (Result<Int64, JournalError>) -> Void) {
         post(.pragma(text, completion))
+    }
+
+    /// Holds a read open on the second connection while `body` runs: so a test makes a read as long as it likes.
+    package func whileReading(_ body: @escaping @Sendable () -> Void) {
+        post(.whileReading(body))
     }
 
     private func post(_ call: Call) {

@@ -1,5 +1,7 @@
 import Glibc
 import MoonbusEvents
+import NIOCore
+import NIOHTTP1
 
 /// `moonbus run` as a process of its own, as a user starts it: its plugins and its journal lie in a folder of the benchmark's.
 ///
@@ -31,14 +33,15 @@ final class BenchService {
             "moonbus", "run", "--plugins", "\(folder)/plugins", "--journal", "\(folder)/\(journal)", "--config", settings, "--port", "0",
             "--json",
         ]
-        var pointers = arguments.map { strdup($0) } + [nil]
+        var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
+        pointers.append(nil)
         defer { for pointer in pointers { free(pointer) } }
-        var variables = ["PATH", "LD_LIBRARY_PATH", "TMPDIR"].compactMap { name in
-            getenv(name).map { strdup("\(name)=\(String(cString: $0))") }
+        var environment: [UnsafeMutablePointer<CChar>?] = []
+        for name in ["PATH", "LD_LIBRARY_PATH", "TMPDIR"] {
+            if let value = getenv(name) { environment.append(strdup("\(name)=\(String(cString: value))")) }
         }
-        defer { for variable in variables { free(variable) } }
-        var environment: [UnsafeMutablePointer<CChar>?] = variables + [nil]
-        variables = variables.compactMap { $0 }
+        environment.append(nil)
+        defer { for variable in environment { free(variable) } }
         var started = pid_t()
         let status = posix_spawn(&started, try ownExecutable(), &actions, nil, &pointers, &environment)
         close(pipe[1])

@@ -59,14 +59,10 @@ enum Records {
         switch self {
         case .service(let client): return try await client.ask("/events/\(percentEncoded(id))")
         case .folder(let reader):
-            let found: RecordedEvent?
-            do {
-                found = try await EventSearch.event(id: id) { question throws(JournalError) in try reader.answer(question) }
-            } catch {
-                throw CommandError(opening: error)
+            guard case .events(let events) = try reader.ask(.event(id: id)), let event = events.first else {
+                throw CommandError(.found, "there is no event with the id '\(printable(id))'")
             }
-            guard let found else { throw CommandError(.found, "there is no event with the id '\(printable(id))'") }
-            return try value(RecordJSON.event(found))
+            return try value(RecordJSON.event(event))
         }
     }
 

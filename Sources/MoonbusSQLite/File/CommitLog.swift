@@ -17,6 +17,12 @@ final class CommitLog {
     /// Which filling of the log it is; nil: it may have been started over since we looked.
     private var salts: WriteAheadLog.Salts?
     private var end: UInt64
+    /// Frames at the start of this filling that are in the database file, too.
+    private var copied: Int32 = 0
+    /// The length at which copying is tried again after a read was in the way.
+    private var retryLength: Int32 = 0
+    /// Copying has failed since the last commit.
+    private var isPostponed = false
     /// Why the mark of the last commit could not be written. The next commit has to wait until it can: it would not be watched over.
     private var failure: JournalError?
     private let clock: () -> ContinuousClock.Instant = { ContinuousClock.now }
@@ -24,6 +30,8 @@ final class CommitLog {
 
     /// Frames after which the log is copied into the database file even if calls wait: 8 MiB, some 10 ms.
     static let framesMax: Int32 = 2_048
+    /// The length from which on reads are kept back until the log can be started over: 32 MiB.
+    private static let overlong: Int32 = 8_192
     /// Frames that are worth copying when nothing else is to be done.
     static let framesWorthwhile: Int32 = 512
     /// The greatest age of a mark that is not synced.
@@ -43,8 +51,12 @@ final class CommitLog {
         mark.closeFile()
     }
 
-    /// Frames in the log.
-    var frameCount: Int32 { frames.pointee }
+    /// Frames in the log that are not in the database file yet, and can be copied now as far as we know.
+    var behindCount: Int32 { isPostponed ? 0 : max(0, frames.pointee - copied) }
+    /// It is time to copy, whoever waits.
+    var isFull: Bool { behindCount >= Self.framesMax && frames.pointee >= retryLength }
+    /// Reads have kept it from being started over for too long.
+    var isOverlong: Bool { behindCount > 0 && frames.pointee >= Self.overlong }
     /// A mark was written and is not synced.
     var isMarkDirty: Bool { mark.isDirty }
     /// Something in the log is not in the database file yet.
@@ -70,6 +82,9 @@ final class CommitLog {
         // A transaction that changed nothing has written nothing to the log.
         if isNoted { return }
         isNoted = true
+        isPostponed = false
+        // It was started over: as long as nothing is copied of it, every commit makes it longer.
+        if frames.pointee < copied { (copied, retryLength) = (0, 0) }
         do throws(JournalError) {
             try note()
             if clock() - synced > Self.syncEvery { try sync() }
@@ -91,13 +106,17 @@ final class CommitLog {
         synced = clock()
     }
 
-    /// Copies the log into the database file. All of it, because nobody else reads; the next commit then starts the log over.
+    /// Copies the log into the database file, as far as no read is in the way. Once all of it is copied the next commit starts it over,
+    /// unless a read began before that.
     func checkpoint(_ connection: Database) throws(StoreFailure) {
         var (total, copied): (Int32, Int32) = (0, 0)
         let status = sqlite3_wal_checkpoint_v2(connection.sqliteConnection, nil, SQLITE_CHECKPOINT_PASSIVE, &total, &copied)
         guard status == SQLITE_OK else { throw StoreFailure(connection: connection.sqliteConnection) }
-        guard total == copied else { return }
-        frames.pointee = 0
+        self.copied = max(0, copied)
+        guard total == copied else {
+            retryLength = total + Self.framesWorthwhile
+            return
+        }
         salts = nil
         do throws(JournalError) {
             try mark.note { [end] in
@@ -113,7 +132,7 @@ final class CommitLog {
 
     /// Tries again only after another commit.
     func postponeCheckpoint() {
-        frames.pointee = 0
+        isPostponed = true
     }
 
     /// Notes that the journal is closed in good order: after the last checkpoint.

@@ -5,7 +5,7 @@ struct Queries {
     let begin, commit, rollback: Query
 
     let insertEvent, insertIDs, insertAge: Query
-    let event, events, eventsBackwards, idsBefore: Query
+    let event, idsBefore: Query
     let deleteEvents, deleteIDs, deleteAges: Query
 
     let insertSubscription, deleteSubscription, deleteStraysOf: Query
@@ -13,8 +13,8 @@ struct Queries {
     let insertStray, deleteStray, hasStray, strays: Query
 
     let insertDelayed, deleteDelayed, delayed: Query
-    let insertLetter, deleteLetter, deleteOldestLetter, letters, letter: Query
-    let saveState, deleteState, stateVersion, state, scan, sweepState: Query
+    let insertLetter, deleteLetter, deleteOldestLetter: Query
+    let saveState, deleteState, stateVersion, state, sweepState: Query
 
     let pageCount, freePageCount, pageSize: Query
 
@@ -24,11 +24,9 @@ struct Queries {
         rollback = try Query(db, "ROLLBACK")
 
         insertEvent = try Query(db, "INSERT INTO events (position, record) VALUES (?, ?)")
-        insertIDs = try Query(db, "INSERT INTO ids (first, hashes) VALUES (?, ?)")
+        insertIDs = try Query(db, "INSERT INTO ids (first, hashes, tags) VALUES (?, ?, ?)")
         insertAge = try Query(db, "INSERT OR REPLACE INTO ages (position, recorded) VALUES (?, ?)")
         event = try Query(db, "SELECT record FROM events WHERE position = ?")
-        events = try Query(db, "SELECT position, record FROM events WHERE position > ? ORDER BY position LIMIT ?")
-        eventsBackwards = try Query(db, "SELECT position, record FROM events WHERE position < ? ORDER BY position DESC")
         idsBefore = try Query(db, "SELECT first, hashes FROM ids WHERE first <= ? ORDER BY first DESC LIMIT 1")
         deleteEvents = try Query(db, "DELETE FROM events WHERE position <= ?")
         deleteIDs = try Query(db, "DELETE FROM ids WHERE first <= ?")
@@ -56,16 +54,11 @@ struct Queries {
             db, "INSERT INTO letters (subscription, position, died, failures, record) VALUES (?, ?, ?, ?, ?)")
         deleteLetter = try Query(db, "DELETE FROM letters WHERE id = ? RETURNING id")
         deleteOldestLetter = try Query(db, "DELETE FROM letters WHERE id = (SELECT min(id) FROM letters)")
-        letters = try Query(
-            db, "SELECT id, subscription, position, died, failures, record FROM letters ORDER BY id DESC LIMIT ?")
-        letter = try Query(db, "SELECT id, subscription, position, died, failures, record FROM letters WHERE id = ?")
         saveState = try Query(
             db, "INSERT OR REPLACE INTO state (plugin, key, version, expires, value) VALUES (?, ?, ?, ?, ?)")
         deleteState = try Query(db, "DELETE FROM state WHERE plugin = ? AND key = ?")
         stateVersion = try Query(db, "SELECT version, expires FROM state WHERE plugin = ? AND key = ?")
         state = try Query(db, "SELECT key, version, expires, value FROM state WHERE plugin = ? AND key = ?")
-        scan = try Query(
-            db, "SELECT key, version, expires, value FROM state WHERE plugin = ? AND key >= ? ORDER BY key")
         sweepState = try Query(
             db, "DELETE FROM state WHERE (plugin, key) IN (SELECT plugin, key FROM state WHERE expires <= ? LIMIT ?)")
 

@@ -13,12 +13,14 @@ internal import GRDB
 /// | `record` | BLOB | the event |
 ///
 /// **ids**: what recognises duplicates, also of events that were forgotten. One row for each commit that recorded events, instead of an index
-/// over ids: an index takes a page at random for each event, here 8 bytes go to the end of the table. It is read once, at opening.
+/// over ids: an index takes a page at random for each event, here 12 bytes go to the end of the table. What is of
+/// the last day is read at opening. A row stays as long as its events do.
 ///
 /// | field | type | what |
 /// |---|---|---|
 /// | `first` | INTEGER, key | the position of the first event |
 /// | `hashes` | BLOB | for it and each one that follows: u64, little endian, the keyed hash of source and id (`ByteHash`, its `place`) |
+/// | `tags` | BLOB, null | for each of them: u32, little endian, of the keyed hash of the id alone: ``EventLookup``. Null: from before there were any |
 ///
 /// **ages**: when positions were given, one row a minute at most. For the duplicate window and for retention by age.
 ///
@@ -102,6 +104,9 @@ enum Schema {
         }
         migrator.registerMigration("2 delayed events are found by their time") { db in
             try db.execute(sql: "CREATE INDEX delayed_due ON delayed (due)")
+        }
+        migrator.registerMigration("3 events are found by their id") { db in
+            try db.execute(sql: "ALTER TABLE ids ADD COLUMN tags BLOB")
         }
         return migrator
     }

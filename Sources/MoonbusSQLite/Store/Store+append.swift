@@ -34,6 +34,7 @@ extension Store {
             queries.insertEvent.bind(position, at: 1)
             queries.insertEvent.bind(unsafe: record, at: 2)
             try queries.insertEvent.run()
+            tags.append(hash.tag(record: record))
         }
         ids.add(id.place, at: position)
         next += 1

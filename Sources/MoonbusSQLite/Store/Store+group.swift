@@ -49,8 +49,13 @@ extension Store {
             let result = try result { () throws(StoreFailure) in try settle(settlements) }
             return { completion(result) }
         case .read(let question, let completion):
+            // Nothing behind the end needs no look at the file.
+            if case .events(let position, _) = question, position >= next - 1 { return { completion(.success(.events([]))) } }
+            // Handed over with the answers, so after the commit of what came before it.
+            if question.isHistory { return { [history] in history.answer(question, completion) } }
             let result = try result { () throws(StoreFailure) in try answer(question) }
             return { completion(result) }
+        case .whileReading(let body): return { [history] in history.whileReading(body) }
         case .trim(let position, let owing, let completion):
             let first = trim(through: position, owing: owing)
             return { completion(.success(first)) }

@@ -5,7 +5,7 @@ internal import MoonbusJournal
 extension Store {
     /// Something is to be done once no calls come.
     var hasChores: Bool {
-        log.isMarkDirty || mayForget || log.frameCount >= CommitLog.framesWorthwhile
+        log.isMarkDirty || mayForget || isHolding || log.behindCount >= CommitLog.framesWorthwhile
     }
 
     /// Does one small part of it. A failure changes nothing: whoever calls next hears of it, if it is still there.
@@ -16,7 +16,11 @@ extension Store {
             mayForget = forgetNow()
             return true
         }
-        if log.frameCount >= CommitLog.framesWorthwhile { checkpoint() }
+        if isHolding || log.isOverlong {
+            checkpointAlone()
+        } else if log.behindCount >= CommitLog.framesWorthwhile {
+            checkpoint()
+        }
         try? log.sync()
         return false
     }
@@ -39,11 +43,23 @@ extension Store {
 
     /// Copies the log into the database file when it is long enough, whoever waits.
     func checkpointIfFull() {
-        if log.frameCount >= CommitLog.framesMax { checkpoint() }
+        if isHolding || log.isOverlong { checkpointAlone() } else if log.isFull { checkpoint() }
+    }
+
+    /// Copies the log while nobody reads, so that the next commit starts it over: under reads that follow each other closely it would grow
+    /// without end. Nobody waits here: reads do not begin, and it is tried again after the next commit or when nothing is to be done.
+    private func checkpointAlone() {
+        isHolding = true
+        guard history.hold() else { return }
+        checkpoint()
+        isHolding = false
+        history.letGo()
     }
 
     /// Leaves nothing in the log, so that the next opening finds a journal that was closed in good order.
     func close() {
+        isHolding = false
+        history.close()
         checkpoint()
         guard !log.isBehind else { return }
         // A mark that can't be written says less than is there: the next opening checks the file, and finds everything.

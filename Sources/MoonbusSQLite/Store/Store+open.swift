@@ -8,11 +8,12 @@ extension Store {
     ///
     /// - Parameter end: a position that must have been given, whatever the tables say.
     static func open(
-        _ connection: Database, path: String, options: SQLiteJournal.Options, clock: any WallClock, log: CommitLog, end: UInt64
+        _ connection: Database, path: String, options: SQLiteJournal.Options, clock: any WallClock, log: CommitLog,
+        history: History, end: UInt64
     ) throws(StoreFailure) -> Store {
         let store = Store(
             connection: connection, queries: try Queries(connection), path: path, options: options, clock: clock,
-            hash: ByteHash(seed: try seed(connection)), log: log)
+            hash: ByteHash(seed: try seed(connection)), log: log, history: history)
         try store.readAges()
         try store.readSubscriptions()
         try store.readPositions(atLeast: end)

@@ -86,6 +86,7 @@ extension Store {
 
     private func closeUndo() {
         undo.isOpen = false
+        tags.removeAll(keepingCapacity: true)
         undo.moved.removeAll(keepingCapacity: true)
         undo.subscriptions = nil
         undo.ages = []
@@ -98,10 +99,13 @@ extension Store {
         let hashes = ids.young.hashes(from: undo.next)
         queries.insertIDs.bind(undo.next, at: 1)
         // Little endian is this machine's own order: Swift runs on no other.
-        let result = hashes.withUnsafeBytes { bytes in
-            Result { () throws(StoreFailure) in
-                queries.insertIDs.bind(unsafe: bytes, at: 2)
-                try queries.insertIDs.run()
+        let result = hashes.withUnsafeBytes { hashes in
+            tags.withUnsafeBytes { tags in
+                Result { () throws(StoreFailure) in
+                    queries.insertIDs.bind(unsafe: hashes, at: 2)
+                    queries.insertIDs.bind(unsafe: tags, at: 3)
+                    try queries.insertIDs.run()
+                }
             }
         }
         try result.get()

@@ -89,10 +89,12 @@ extension Store {
     private func forgetOldIDs() throws(StoreFailure) -> Bool {
         guard let old = position(before: Self.duplicateWindow), let last = ages.last else { return false }
         // The last row stays in any case: it is how the next opening knows that the file is not older than its mark.
-        let window = min(old, last.position)
+        var window = min(old, last.position)
+        ids.forget(through: window - 1)
+        // Events that are older and still there are found by their tags.
+        window = min(window, first)
         guard window > oldestID else { return false }
         try begin()
-        ids.forget(through: window - 1)
         oldestID = min(window, oldestID + Self.idStep)
         queries.deleteIDs.bind(oldestID - 1, at: 1)
         try queries.deleteIDs.run()

@@ -13,7 +13,8 @@ internal import MoonbusJournal
 /// | ``ages`` | it is known what is a day, or a week, old |
 ///
 /// **Invariant.** Between two transactions the memory says what the file says. Inside one it is ahead of the file, and ``undo`` knows the way
-/// back. Nothing else is remembered: everything besides is read from the file when it is asked for, and SQLite's page cache is bounded, too.
+/// back. Nothing else is remembered: everything besides is read from the file when it is asked for (by
+/// ``History``, if it may take long), and SQLite's page cache is bounded, too.
 final class Store {
     let connection: Database
     let queries: Queries
@@ -51,6 +52,11 @@ final class Store {
 
     var undo = Undo()
     let log: CommitLog
+    let history: History
+    /// Reads are kept back until the log is copied: ``History/hold()``.
+    var isHolding = false
+    /// The tags of the ids that this transaction has added.
+    var tags: [UInt32] = []
     /// The time of the transaction: read once for all its calls.
     var now: Timestamp
 
@@ -59,7 +65,7 @@ final class Store {
 
     init(
         connection: Database, queries: Queries, path: String, options: SQLiteJournal.Options, clock: any WallClock, hash: ByteHash,
-        log: CommitLog
+        log: CommitLog, history: History
     ) {
         self.connection = connection
         self.queries = queries
@@ -68,6 +74,7 @@ final class Store {
         self.clock = clock
         self.hash = hash
         self.log = log
+        self.history = history
         now = clock.now()
     }
 }

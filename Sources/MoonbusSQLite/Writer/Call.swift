@@ -12,13 +12,14 @@ enum Call: Sendable {
     case read(JournalQuestion, Completion<JournalAnswer>)
     case trim(UInt64, [SubscriptionNumber], Completion<UInt64>)
     case pragma(String, Completion<Int64>)
+    case whileReading(@Sendable () -> Void)
 
     /// Events and settlements: how much it adds to a transaction.
     var weight: Int {
         switch self {
         case .append(let events, _): events.count
         case .settle(let settlements, _): settlements.count
-        case .claim, .retire, .read, .trim, .pragma: 1
+        case .claim, .retire, .read, .trim, .pragma, .whileReading: 1
         }
     }
 
@@ -31,6 +32,7 @@ enum Call: Sendable {
         case .read(_, let completion): completion(.failure(error))
         case .trim(_, _, let completion): completion(.failure(error))
         case .pragma(_, let completion): completion(.failure(error))
+        case .whileReading: break
         }
     }
 }

@@ -5,7 +5,8 @@ internal import MoonbusEvents
 internal import MoonbusJournal
 internal import Synchronization
 
-/// The one thread that owns the database: it reads, writes and copies the log; nobody else has a connection.
+/// The one thread that owns the database: it writes, copies the log, and answers what is quickly read. What may take long it hands over to
+/// ``History``.
 ///
 /// **Group commit.** While one commit is synced, calls gather in the mailbox; the next one takes them all. A lone call is taken at once.
 /// Only when the last group had several calls does the thread wait for as many again, for at most half of what the last commit took and at
@@ -18,6 +19,7 @@ final class Writer: @unchecked Sendable {
     private var queue: DatabaseQueue?
     /// Let go of after the file was closed.
     private var lock: FolderLock?
+    private let history: History
     private let open: (Database) throws -> Store
     private let opened = DispatchSemaphore(value: 0)
     private var openingFailure: StoreFailure?
@@ -32,10 +34,14 @@ final class Writer: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - lock: kept until the file is closed.
+    ///   - history: the store's, closed with it.
     ///   - open: called on the thread.
-    init(queue: DatabaseQueue, keeping lock: FolderLock, open: @escaping (Database) throws -> Store) throws(StoreFailure) {
+    init(
+        queue: DatabaseQueue, keeping lock: FolderLock, history: History, open: @escaping (Database) throws -> Store
+    ) throws(StoreFailure) {
         self.queue = queue
         self.lock = lock
+        self.history = history
         self.open = open
         var started = pthread_t()
         let status = pthread_create(
@@ -61,7 +67,8 @@ final class Writer: @unchecked Sendable {
         mailbox.post(call)
     }
 
-    /// Ends the thread once it has done what was posted, and waits for it; a completion, which runs on the thread itself, does not wait.
+    /// Ends the thread once it has done what was posted, and waits for it; a completion does not wait: the thread
+    /// waits for it.
     func close() {
         mailbox.close()
         let running = thread.withLock { thread in
@@ -69,7 +76,8 @@ final class Writer: @unchecked Sendable {
             return thread
         }
         guard let running else { return }
-        if pthread_equal(running, pthread_self()) != 0 { pthread_detach(running) } else { pthread_join(running, nil) }
+        let isAwaited = pthread_equal(running, pthread_self()) != 0 || history.isCurrent
+        if isAwaited { pthread_detach(running) } else { pthread_join(running, nil) }
     }
 
     private func run() {

@@ -24,14 +24,14 @@ extension Routes {
         let bus = self.bus
         later(exchange) { () throws(Problem) in
             let found = try await journal { () throws(JournalError) in
-                try await EventSearch.event(id: id) { question throws(JournalError) in try await bus.ask(question) }
+                try await bus.ask(.event(id: id))
             }
-            guard let found else {
+            guard case .events(let events) = found, let event = events.first else {
                 throw Problem(
                     .notFound, "there is no event with the id '\(id.prefix(100))'",
                     remedy: "GET /events lists the newest; what nobody is owed any more is forgotten after a while")
             }
-            return Answer(body: RecordJSON.event(found))
+            return Answer(body: RecordJSON.event(event))
         }
     }
 }

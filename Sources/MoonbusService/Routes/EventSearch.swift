@@ -50,16 +50,6 @@ package struct EventSearch: Sendable {
         if let after { try await forwards(from: after, ask) } else { try await backwards(ask) }
     }
 
-    /// The newest event with an id; looks through all of the log if need be.
-    package static func event(id: String, _ ask: Asking) async throws(JournalError) -> RecordedEvent? {
-        var found: RecordedEvent?
-        _ = try await walkBack(ask) { page in
-            found = page.last { $0.event.id == id }
-            return found == nil
-        }
-        return found
-    }
-
     private func matches(_ recorded: RecordedEvent) -> Bool {
         if let since, recorded.event.time < since { return false }
         return recorded.event.withUnsafeType { pattern.matches(typeBytes: $0) }
