@@ -56,6 +56,8 @@ import Testing
             #expect(reply["ephemeral"] == 0 && reply["lost"] == 0)
             #expect(reply["unmatched"] == 1)
             #expect(reply["unmatched_types"]?.array?.first?.object?["type"] == "nobody.wants.this")
+            #expect(reply["journal"]?.object?["events"] == 1)
+            #expect(reply["journal"]?.object?["commits"] == 0, "nothing is synced in memory")
         }
     }
 

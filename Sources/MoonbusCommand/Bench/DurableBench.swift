@@ -8,6 +8,7 @@ import MoonbusSQLite
 /// | case | what is one operation | its floor, taken in each round right after it |
 /// |---|---|---|
 /// | `http-record-32` | an event on one of 32 connections, answered 202 | ``RawSQLite`` with as many rows in a commit as the service had |
+/// | `http-window-32` | the same on one connection with 32 requests under way, as a client of NATS sends | the same |
 /// | `http-react-32` | an event whose handler emits one and writes one value, answered when both are settled | appends with fdatasync a second, times events in a commit |
 /// | `http-lone` | an event on one connection, answered 202: its p50 | p50 of one append with fdatasync of the same size |
 /// | `memory` | resident after the start, a million events in the file, a thousand idle subscriptions | none |
@@ -39,10 +40,12 @@ struct DurableBench {
 
     private enum Load: String, CaseIterable {
         case record = "http-record-32"
+        case window = "http-window-32"
         case react = "http-react-32"
         case lone = "http-lone"
 
-        var connections: Int { self == .lone ? 1 : 32 }
+        var connections: Int { self == .lone || self == .window ? 1 : 32 }
+        var window: Int { self == .window ? 32 : 1 }
         /// Nobody is subscribed to the one type, the plugin to the other.
         var target: String { self == .react ? "/events/order.created?wait=10s" : "/events/order.noted" }
         var status: String { self == .react ? "200" : "202" }
@@ -69,9 +72,9 @@ struct DurableBench {
             "POST \(load.target) HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: \(Self.size)\r\n\r\n\(Self.order)"
         let generator = HTTPLoad(
             port: service.port, connections: load.connections, request: Array(request.utf8), expected: Array(load.answer.utf8),
-            status: load.status)
+            status: load.status, window: load.window)
         // How many requests are a round: by the rate of a first, short one.
-        var count = load.connections * 50
+        var count = load.connections * load.window * 50
         let clock = ContinuousClock()
         let first = clock.now
         _ = try await generator.saturate(count)
@@ -103,7 +106,7 @@ struct DurableBench {
 
     private func takeFloor(_ load: Load, _ round: inout Round) throws {
         switch load {
-        case .record:
+        case .record, .window:
             let report = try rawSQLite(group: max(1, Int(round.group.rounded())))
             round.floor = Double(report.rows) / report.wall
             round.ratio = round.rate / round.floor

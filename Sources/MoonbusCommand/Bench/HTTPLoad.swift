@@ -25,6 +25,8 @@ struct HTTPLoad: Sendable {
     let expected: [UInt8]
     /// The status of a right answer.
     var status = "200"
+    /// Requests under way on each connection, when they are not paced.
+    var window = 1
 
     /// Sends the next request of a connection when the last one is answered.
     func saturate(_ count: Int) async throws -> Report {
@@ -38,7 +40,8 @@ struct HTTPLoad: Sendable {
 
     /// - Parameter due: when the request with this index is due, in microseconds; nil: as soon as its connection is free.
     private func run(_ count: Int, due: (_ start: Double, _ index: Int) -> Double?) throws -> Report {
-        let clients = try (0..<connections).map { _ in try HTTPLoadClient(port: port, request: request, expected: expected, status: status)
+        let clients = try (0..<connections).map { _ in
+            try HTTPLoadClient(port: port, request: request, expected: expected, status: status, window: window)
         }
         let cpu = seconds(CLOCK_THREAD_CPUTIME_ID)
         let start = seconds(CLOCK_MONOTONIC) * 1e6
@@ -47,8 +50,9 @@ struct HTTPLoad: Sendable {
         times.reserveCapacity(count)
         if !isPaced {
             for client in clients where sent < count {
-                try client.send(at: seconds(CLOCK_MONOTONIC) * 1e6)
-                sent += 1
+                let first = min(window, count - sent)
+                try client.send(first, at: seconds(CLOCK_MONOTONIC) * 1e6)
+                sent += first
             }
         }
         var polls = clients.map { pollfd(fd: $0.socket, events: Int16(POLLIN), revents: 0) }
@@ -61,10 +65,9 @@ struct HTTPLoad: Sendable {
             guard try wait(&polls, until: next) else { continue }
             for index in polls.indices where polls[index].revents != 0 {
                 let answered = try clients[index].receive(into: &times)
-                for _ in 0..<answered where !isPaced && sent < count {
-                    try clients[index].send(at: seconds(CLOCK_MONOTONIC) * 1e6)
-                    sent += 1
-                }
+                let more = isPaced ? 0 : min(answered, count - sent)
+                if more > 0 { try clients[index].send(more, at: seconds(CLOCK_MONOTONIC) * 1e6) }
+                sent += more
             }
         }
         return Report(times: times.sorted(), cpu: seconds(CLOCK_THREAD_CPUTIME_ID) - cpu)

@@ -6,7 +6,9 @@ final class HTTPLoadClient {
     static let patience: Int32 = 10_000
 
     let socket: Int32
-    private let request: [UInt8]
+    /// As many requests as may be under way, one behind the other.
+    private let requests: [UInt8]
+    private let requestSize: Int
     private let expected: [UInt8]
     /// How a right answer begins.
     private let statusLine: [UInt8]
@@ -14,9 +16,11 @@ final class HTTPLoadClient {
     private var sent: [Double] = []
     private var input: [UInt8] = []
 
+    /// - Parameter window: how many requests are sent at once, at most.
     /// - Throws: ``CommandError`` when nobody listens.
-    init(port: Int, request: [UInt8], expected: [UInt8], status: String) throws {
-        self.request = request
+    init(port: Int, request: [UInt8], expected: [UInt8], status: String, window: Int) throws {
+        requests = Array(repeatElement(request, count: window).joined())
+        requestSize = request.count
         self.expected = expected
         statusLine = Array("HTTP/1.1 \(status) ".utf8)
         socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -34,12 +38,14 @@ final class HTTPLoadClient {
 
     deinit { close(socket) }
 
-    func send(at time: Double) throws {
-        sent.append(time)
+    /// Sends the request, `count` times.
+    func send(_ count: Int = 1, at time: Double) throws {
+        for _ in 0..<count { sent.append(time) }
+        let size = requestSize * count
         var offset = 0
-        while offset < request.count {
-            let count = request.withUnsafeBytes { bytes in
-                Glibc.send(socket, bytes.baseAddress?.advanced(by: offset), bytes.count - offset, Int32(MSG_NOSIGNAL))
+        while offset < size {
+            let count = requests.withUnsafeBytes { bytes in
+                Glibc.send(socket, bytes.baseAddress?.advanced(by: offset), size - offset, Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { throw CommandError(.internal, "the service hung up: \(String(cString: strerror(errno)))") }
             offset += count

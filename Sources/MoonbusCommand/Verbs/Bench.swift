@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 
 /// `moonbus bench`: how fast it is on this machine, against floors in plain C that are measured in the same run.
 struct Bench: AsyncParsableCommand {
@@ -57,6 +58,9 @@ struct Bench: AsyncParsableCommand {
                     for measurement in try await NeighbourBench.run(lane ?? .process, seconds: count ?? 5) { show(measurement) }
                 } else if workload == .journal {
                     let folder = try folder ?? JournalBench.temporaryFolder()
+                    guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
+                        throw CommandError(.cannotCreate, "\(folder) can't be made: \(systemReason())")
+                    }
                     for measurement in try JournalBench.run(folder: folder, seconds: count ?? 2, only: only) { show(measurement) }
                     let seconds = Double(count ?? 2)
                     for measurement in try await DurableBench.run(folder: folder, seconds: seconds, only: only) { show(measurement) }

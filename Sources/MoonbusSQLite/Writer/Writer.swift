@@ -9,8 +9,7 @@ internal import Synchronization
 /// ``History``.
 ///
 /// **Group commit.** While one commit is synced, calls gather in the mailbox; the next one takes them all. A lone call is taken at once.
-/// Only when the last group had several calls does the thread wait for as many again, for at most half of what the last commit took and at
-/// most 2 ms: publishers that were answered together come back together, and half a group costs as much to sync as a whole one.
+/// When the last group had several calls the thread may wait for as many again: see ``Gathering``.
 ///
 /// `@unchecked Sendable`: what is not constant belongs to the thread, or is under the lock.
 final class Writer: @unchecked Sendable {
@@ -26,7 +25,6 @@ final class Writer: @unchecked Sendable {
 
     /// Events and settlements in one transaction, about: more would make the first ones wait too long.
     private static let groupWeightMax = 8_192
-    private static let gatherMax = Duration.milliseconds(2)
     /// Idle time after which small things are done.
     private static let idleAfter = Duration.milliseconds(20)
 
@@ -102,8 +100,7 @@ final class Writer: @unchecked Sendable {
 
     private func serve(_ store: Store) {
         var calls: [Call] = []
-        var lastCount = 1
-        var lastTime = Duration.zero
+        var gathering = Gathering()
         while true {
             let isClosed = mailbox.take(1, within: store.hasChores ? Self.idleAfter : nil, into: &calls)
             if calls.isEmpty {
@@ -112,13 +109,14 @@ final class Writer: @unchecked Sendable {
                 while store.doChore(), !mailbox.hasCalls {}
                 continue
             }
-            if lastCount > 1, calls.count < lastCount {
-                _ = mailbox.take(lastCount - calls.count, within: min(lastTime / 2, Self.gatherMax), into: &calls)
+            if let wait = gathering.wait(having: calls.count) {
+                let whole = calls.count + wait.count
+                _ = mailbox.take(wait.count, within: wait.limit, into: &calls)
+                gathering.waited(isComplete: calls.count >= whole)
             }
             let start = ContinuousClock.now
             runGroups(of: calls, in: store)
-            lastTime = ContinuousClock.now - start
-            lastCount = calls.count
+            gathering.committed(calls.count, in: ContinuousClock.now - start)
             calls.removeAll(keepingCapacity: true)
             store.checkpointIfFull()
         }
