@@ -9,6 +9,8 @@ import NIOHTTP1
 final class BenchService {
     let port: Int
     private let pid: pid_t
+    /// What it says. Nobody reads it after the line that says that it is ready: the few lines of a benchmark fit into the pipe.
+    private let output: Int32
 
     /// Starts the service and waits until it is ready.
     ///
@@ -19,7 +21,6 @@ final class BenchService {
     init(in folder: String, journal: String = "journal") throws {
         var pipe: [Int32] = [-1, -1]
         guard Glibc.pipe(&pipe) == 0 else { throw CommandError(.internal, "no pipe: \(systemReason())") }
-        defer { close(pipe[0]) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -45,9 +46,14 @@ final class BenchService {
         var started = pid_t()
         let status = posix_spawn(&started, try ownExecutable(), &actions, nil, &pointers, &environment)
         close(pipe[1])
-        guard status == 0 else { throw CommandError(.internal, "`moonbus run` can't be started: \(String(cString: strerror(status)))") }
-        pid = started
-        port = try Self.port(from: pipe[0])
+        do {
+            guard status == 0 else { throw CommandError(.internal, "`moonbus run` can't be started: \(String(cString: strerror(status)))") }
+            port = try Self.port(from: pipe[0])
+        } catch {
+            close(pipe[0])
+            throw error
+        }
+        (pid, output) = (started, pipe[0])
     }
 
     /// Its resident memory in bytes, and that of its lanes.
@@ -72,9 +78,10 @@ final class BenchService {
         kill(pid, SIGTERM)
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+        close(output)
     }
 
-    /// The port of the line that says that it is ready. What it says later nobody reads: the pipe is closed, and it ignores that.
+    /// The port of the line that says that it is ready.
     private static func port(from pipe: Int32) throws -> Int {
         var text: [UInt8] = []
         var byte: UInt8 = 0
