@@ -9,7 +9,7 @@ import Synchronization
 import Testing
 
 /// Reads of history: in nobody's way, and never behind what was called before them.
-@Suite struct HistoryTests {
+@Suite(.timeLimit(.minutes(2))) struct HistoryTests {
     @Test func `an append is answered while a read is under way, and so is what is read quickly`() async throws {
         let rig = try Rig()
         try await rig.append(["e1"])
