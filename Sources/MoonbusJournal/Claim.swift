@@ -18,11 +18,28 @@ public struct Claim: Sendable, Hashable {
     public var name: String
     /// When it is to run first, for one that runs by the clock; used only if the journal has no time for it yet.
     public var schedule: Timestamp?
+    /// Where it is to begin; used only if the journal has never heard the name.
+    public var beginning: Beginning?
+
+    /// A beginning that is not the end of the log.
+    public struct Beginning: Sendable, Hashable {
+        /// It is owed what comes after this position, as far as that is still there. One past the end of the log counts as the end.
+        public var after: UInt64
+        /// What its ``Claimed/cursor`` is at first: what whoever claims it wants to find again with ``JournalQuestion/subscriptions``.
+        public var cursor: JSON?
+
+        /// Creates a beginning.
+        public init(after: UInt64, cursor: JSON? = nil) {
+            self.after = after
+            self.cursor = cursor
+        }
+    }
 
     /// Creates a claim; `schedule` only for a subscription that runs by the clock.
-    public init(name: String, schedule: Timestamp? = nil) {
+    public init(name: String, schedule: Timestamp? = nil, beginning: Beginning? = nil) {
         self.name = name
         self.schedule = schedule
+        self.beginning = beginning
     }
 }
 
@@ -30,7 +47,7 @@ public struct Claim: Sendable, Hashable {
 public struct Claimed: Sendable, Hashable {
     /// The subscription's number from now on.
     public var number: SubscriptionNumber
-    /// True when the journal had never heard the name: it then starts at the end.
+    /// True when the journal had never heard the name: it then starts at the end, or where its claim says.
     public var isNew: Bool
     /// Everything at or below this position has ended, except `strays`.
     public var floor: UInt64
@@ -55,6 +72,23 @@ public struct Claimed: Sendable, Hashable {
         self.strays = strays
         self.cursor = cursor
         self.schedule = schedule
+    }
+}
+
+/// A subscription that a journal keeps, claimed or not.
+public struct KnownSubscription: Sendable, Hashable {
+    /// The durable name.
+    public var name: String
+    /// Everything at or below this position has ended, except strays.
+    public var floor: UInt64
+    /// What the last committed ``Commit/cursor`` was, or what it began with.
+    public var cursor: JSON?
+
+    /// Creates what a journal knows.
+    public init(name: String, floor: UInt64, cursor: JSON? = nil) {
+        self.name = name
+        self.floor = floor
+        self.cursor = cursor
     }
 }
 

@@ -34,7 +34,7 @@ public protocol Journal: AnyObject, Sendable {
     ///   - completion: one ``Recorded`` for each event, in order; or `.full`, `.unavailable`.
     func append(_ events: [Event], completion: @escaping @Sendable (Result<[Recorded], JournalError>) -> Void)
 
-    /// Takes up subscriptions, and creates at the end of the log those that are new.
+    /// Takes up subscriptions, and creates those that are new: at the end of the log, or where the claim says.
     ///
     /// From now on the caller vouches for them: see ``trim(through:owing:completion:)``. Claiming a name again answers the same number,
     /// and what is committed by then.
@@ -92,6 +92,8 @@ public enum JournalQuestion: Sendable, Hashable {
     case state(plugin: String, key: String, now: Timestamp)
     /// How much there is. → ``JournalAnswer/measures(_:)``
     case measures
+    /// Every subscription that is not retired, in no order. → ``JournalAnswer/subscriptions(_:)``
+    case subscriptions
     /// Values whose key starts with `prefix` (bytewise), in bytewise key order, from after the key `after`. → ``JournalAnswer/state(_:)``
     case scan(plugin: String, prefix: String, after: String?, limit: Int, now: Timestamp)
 }
@@ -110,6 +112,8 @@ public enum JournalAnswer: Sendable, Hashable {
     case state([StateEntry])
     /// How much there is.
     case measures(JournalMeasures)
+    /// Subscriptions.
+    case subscriptions([KnownSubscription])
 }
 
 /// How much a journal holds.

@@ -50,10 +50,16 @@ struct Subject: Sendable {
         try await withCheckedThrowingContinuation { continuation in journal.append(events) { continuation.resume(with: $0) } }
     }
 
-    func claim(_ name: String, schedule: Timestamp? = nil) async throws -> Claimed {
+    func claim(_ name: String, schedule: Timestamp? = nil, beginning: Claim.Beginning? = nil) async throws -> Claimed {
         try await withCheckedThrowingContinuation { continuation in
-            journal.claim([Claim(name: name, schedule: schedule)]) { continuation.resume(with: $0.map { $0[0] }) }
+            journal.claim([Claim(name: name, schedule: schedule, beginning: beginning)]) { continuation.resume(with: $0.map { $0[0] }) }
         }
+    }
+
+    /// In the order of their names.
+    func subscriptions() async throws -> [KnownSubscription] {
+        guard case .subscriptions(let known) = try await read(.subscriptions) else { return [] }
+        return known.sorted { $0.name < $1.name }
     }
 
     func retire(_ name: String) async throws {

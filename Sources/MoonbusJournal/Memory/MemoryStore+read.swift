@@ -12,6 +12,11 @@ extension MemoryStore {
         case .deadLetter(let id): .deadLetters(letters[id].map { [$0] } ?? [])
         case .state(let plugin, let key, let now): .state(state.entry(plugin, key, now: now).map { [$0] } ?? [])
         case .measures: .measures(measures)
+        case .subscriptions:
+            .subscriptions(
+                numbers.map { name, index in
+                    KnownSubscription(name: name, floor: records[index].progress.floor, cursor: records[index].cursor)
+                })
         case .scan(let plugin, let prefix, let after, let limit, let now):
             .state(state.entries(plugin, prefix: prefix, after: after, limit: limit, now: now))
         }

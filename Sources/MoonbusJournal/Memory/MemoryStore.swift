@@ -115,11 +115,17 @@ struct MemoryStore {
                 strays: record.strays.values.sorted { ($0.due, $0.position) < ($1.due, $1.position) }, cursor: record.cursor,
                 schedule: record.schedule ?? claim.schedule)
         }
-        var record = SubscriptionRecord(progress: Progress(floor: log.next - 1))
+        let floor = claim.beginning.map { min(max($0.after, log.first - 1), log.next - 1) } ?? log.next - 1
+        var record = SubscriptionRecord(progress: Progress(floor: floor))
         record.schedule = claim.schedule
+        record.cursor = claim.beginning?.cursor
         numbers[claim.name] = records.count
         records.append(record)
-        return Claimed(number: SubscriptionNumber(UInt32(records.count - 1)), isNew: true, floor: log.next - 1, schedule: claim.schedule)
+        // Nobody was owed what comes after it, so it may have been given up already.
+        passed = min(passed, floor)
+        return Claimed(
+            number: SubscriptionNumber(UInt32(records.count - 1)), isNew: true, floor: floor, cursor: record.cursor,
+            schedule: claim.schedule)
     }
 
     mutating func retire(_ name: String) {

@@ -9,7 +9,7 @@ struct Queries {
     let deleteEvents, deleteIDs, deleteAges: Query
 
     let insertSubscription, deleteSubscription, deleteStraysOf: Query
-    let saveProgress, saveCursor, saveSchedule, attributes: Query
+    let saveProgress, saveCursor, saveSchedule, attributes, subscriptions: Query
     let insertStray, deleteStray, hasStray, strays: Query
 
     let insertDelayed, deleteDelayed, delayed: Query
@@ -40,6 +40,7 @@ struct Queries {
         saveCursor = try Query(db, "UPDATE subscriptions SET cursor = ? WHERE number = ?")
         saveSchedule = try Query(db, "UPDATE subscriptions SET schedule = ? WHERE number = ?")
         attributes = try Query(db, "SELECT cursor, schedule FROM subscriptions WHERE number = ?")
+        subscriptions = try Query(db, "SELECT name, floor, cursor FROM subscriptions")
         insertStray = try Query(
             db, "INSERT OR REPLACE INTO strays (subscription, position, due, failures, record) VALUES (?, ?, ?, ?, ?)")
         deleteStray = try Query(db, "DELETE FROM strays WHERE subscription = ? AND position = ?")

@@ -49,18 +49,23 @@ extension Store {
     }
 
     private func create(_ claim: Claim) throws(StoreFailure) -> Claimed {
+        let floor = claim.beginning.map { min(max($0.after, first - 1), next - 1) } ?? next - 1
         let query = queries.insertSubscription
         query.bind(claim.name, at: 1)
-        query.bind(next - 1, at: 2)
+        query.bind(floor, at: 2)
         query.bind(claim.schedule, at: 3)
         let row = try query.number()
         guard row > 0, let number = UInt32(exactly: row - 1) else {
             throw .refused(JournalError(.full, "\(path): no subscription number is left"))
         }
         while records.count < Int(number) { records.append(nil) }
-        records.append(SubscriptionRecord(name: claim.name, progress: Progress(floor: next - 1), isClaimed: true))
+        records.append(SubscriptionRecord(name: claim.name, progress: Progress(floor: floor), isClaimed: true))
         numbers[claim.name] = number
-        return Claimed(number: SubscriptionNumber(number), isNew: true, floor: next - 1, schedule: claim.schedule)
+        // Nobody was owed what comes after it, so it may have been given up already.
+        passed = min(passed, floor)
+        if let cursor = claim.beginning?.cursor { try saveCursor(cursor, of: number) }
+        return Claimed(
+            number: SubscriptionNumber(number), isNew: true, floor: floor, cursor: claim.beginning?.cursor, schedule: claim.schedule)
     }
 
     private func attributes(of number: UInt32) throws(StoreFailure) -> (cursor: JSON?, schedule: Timestamp?) {

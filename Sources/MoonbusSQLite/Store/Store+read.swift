@@ -11,6 +11,7 @@ extension Store {
         case .delayed(let limit): .delayed(try waiting(limit: limit))
         case .state(let plugin, let key, let now): .state(try state(plugin, key, now: now))
         case .measures: .measures(try measures())
+        case .subscriptions: .subscriptions(try subscriptions())
         case .events, .event, .deadLetters, .deadLetter, .scan: preconditionFailure("the writer does not read history")
         }
     }
@@ -33,6 +34,19 @@ extension Store {
             guard try query.step(), let entry = entry(in: query, now: now) else { return [] }
             return [entry]
         }
+    }
+
+    private func subscriptions() throws(StoreFailure) -> [KnownSubscription] {
+        var known: [KnownSubscription] = []
+        try queries.subscriptions.forEachRow { () throws(StoreFailure) in
+            let query = queries.subscriptions
+            known.append(
+                KnownSubscription(
+                    name: query.text(0), floor: query.unsigned(1), cursor: query.isNull(2) ? nil : query.withBytes(2) { JSON(trusted: $0) })
+            )
+            return true
+        }
+        return known
     }
 
     private func measures() throws(StoreFailure) -> JournalMeasures {

@@ -107,7 +107,7 @@ extension Store {
 
     // MARK: Cursors and schedules
 
-    private func saveCursor(_ cursor: JSON, of number: UInt32) throws(StoreFailure) {
+    func saveCursor(_ cursor: JSON, of number: UInt32) throws(StoreFailure) {
         try cursor.withUnsafeBytes { bytes throws(StoreFailure) in
             queries.saveCursor.bind(unsafeText: bytes, at: 1)
             queries.saveCursor.bind(number + 1, at: 2)

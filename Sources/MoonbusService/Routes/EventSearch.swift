@@ -31,7 +31,7 @@ package struct EventSearch: Sendable {
     }
 
     /// How a journal is asked.
-    package typealias Asking = @Sendable (JournalQuestion) async throws(JournalError) -> JournalAnswer
+    package typealias Asking = LogWalk.Asking
 
     private static let pageCount = 1_000
     /// Events that one search looks at: some tenths of a second.
@@ -77,7 +77,7 @@ package struct EventSearch: Sendable {
         var newestFirst: [RecordedEvent] = []
         var looks = 0
         var isCut = false
-        let end = try await Self.walkBack(ask) { page in
+        let end = try await LogWalk.back(ask) { page in
             for recorded in page.reversed() where newestFirst.count < limit && matches(recorded) { newestFirst.append(recorded) }
             looks += page.count
             // Events may be a little out of order in time, a whole page of them is not.
@@ -87,24 +87,5 @@ package struct EventSearch: Sendable {
             return !isCut
         }
         return Found(events: newestFirst.reversed(), next: end, isCut: isCut)
-    }
-
-    /// Shows `visit` page after page of the log from its end, until it returns false.
-    ///
-    /// - Returns: the last position.
-    private static func walkBack(_ ask: Asking, _ visit: ([RecordedEvent]) -> Bool) async throws(JournalError) -> UInt64 {
-        guard case .position(let end) = try await ask(.end) else { return 0 }
-        guard case .events(let oldest) = try await ask(.events(after: 0, limit: 1)), let first = oldest.first?.position else { return end }
-        var high = end
-        while high >= first {
-            let low = high > UInt64(pageCount) ? high - UInt64(pageCount) : 0
-            guard case .events(let page) = try await ask(.events(after: low, limit: pageCount)) else { break }
-            // What was recorded since, and what lies behind a hole, comes after `high`.
-            let visible = page.prefix { $0.position <= high }
-            if !visible.isEmpty, !visit(Array(visible)) { break }
-            high = low
-            if high == 0 { break }
-        }
-        return end
     }
 }

@@ -24,6 +24,35 @@ extension JournalConformance {
             try bench.expect(again.floor, is: recorded[0].position, "the floor")
             try bench.expect(first.number != other.number, "two names have two numbers")
         },
+        Scenario("a new subscription may begin before the end, with a cursor, and begins only once") { bench in
+            let journal = try await bench.open()
+            let places = try await journal.append(Sample.events(3)).map(\.position)
+            let beginning = Claim.Beginning(after: places[0], cursor: try JSON(#"{"for":"s"}"#))
+            let claimed = try await journal.claim("s", beginning: beginning)
+            try bench.expect(claimed.isNew, is: true, "new")
+            try bench.expect(claimed.floor, is: places[0], "its floor")
+            try bench.expect(claimed.cursor, is: beginning.cursor, "its cursor")
+            try await journal.settle(claimed, Sample.span(places[0], places[1]))
+            let again = try await journal.claim("s", beginning: Claim.Beginning(after: 0, cursor: try JSON("1")))
+            try bench.expect(again.isNew, is: false, "new when it is claimed again")
+            try bench.expect(again.floor, is: places[1], "the floor then")
+            try bench.expect(again.cursor, is: beginning.cursor, "the cursor then")
+            let late = try await journal.claim("late", beginning: Claim.Beginning(after: .max))
+            try bench.expect(late.floor, is: places[2], "a beginning past the end")
+        },
+        Scenario("every subscription that is not retired is listed, with its floor and cursor") { bench in
+            let journal = try await bench.open()
+            _ = try await journal.claim("s")
+            _ = try await journal.claim("gone")
+            let place = try await journal.append(Sample.events(1))[0].position
+            let begun = try await journal.claim("t", beginning: Claim.Beginning(after: 0, cursor: try JSON("7")))
+            try await journal.settle(begun, Sample.span(0, place))
+            try await journal.retire("gone")
+            let expected = [
+                KnownSubscription(name: "s", floor: place - 1), KnownSubscription(name: "t", floor: place, cursor: try JSON("7")),
+            ]
+            try bench.expect(try await journal.subscriptions(), is: expected, "the list")
+        },
         Scenario("a retired name starts anew") { bench in
             let journal = try await bench.open()
             let first = try await journal.claim("s")

@@ -71,6 +71,17 @@ extension JournalConformance {
             try bench.expect(next.number != last.number, "the number of a new subscription")
             try bench.expect(try await again.claim("t").isNew, is: true, "the retired name is new")
         },
+        Scenario("after reopening a subscription that began before the end is listed and owed the rest", needs: .survivesReopen) { bench in
+            let journal = try await bench.open()
+            let places = try await journal.append(Sample.events(3)).map(\.position)
+            let claimed = try await journal.claim("s", beginning: Claim.Beginning(after: 0, cursor: try JSON(#""why""#)))
+            try await journal.settle(claimed, Sample.span(0, places[0]))
+            let again = try await bench.reopen(journal)
+            let known = KnownSubscription(name: "s", floor: places[0], cursor: try JSON(#""why""#))
+            try bench.expect(try await again.subscriptions(), is: [known], "the list")
+            try await again.trim(through: places[2])
+            try bench.expect(try await again.ids(after: places[0]), is: ["e2", "e3"], "what is owed")
+        },
         Scenario("what an unclaimed subscription is owed survives reopening and trimming", needs: .survivesReopen) { bench in
             let journal = try await bench.open()
             let claimed = try await journal.claim("s")

@@ -11,6 +11,18 @@ extension JournalConformance {
             try await journal.trim(through: places[3], owing: [claimed])
             try bench.expect(try await journal.ids(after: places[0]), is: ["e2", "e3", "e4"], "what is owed")
         },
+        Scenario("a subscription that begins before the end is owed what a trim had given up", needs: .isBounded) { bench in
+            let journal = try await bench.open(eventsMax: 10)
+            let places = try await journal.append(Sample.events(10)).map(\.position)
+            try await journal.trim(through: places[9])
+            let claimed = try await journal.claim("s", beginning: Claim.Beginning(after: places[3]))
+            _ = try await journal.append(Sample.events(2, prefix: "f"))
+            let refused = try await bench.failure("a batch past the bound") { try await journal.append(Sample.events(3, prefix: "g")) }
+            try bench.expect(refused.code, is: .full, "the refusal")
+            try await journal.trim(through: places[9] + 2, owing: [claimed])
+            let owed = Array(try await journal.ids(after: places[3]).prefix(6))
+            try bench.expect(owed, is: ["e5", "e6", "e7", "e8", "e9", "e10"], "what is owed")
+        },
         Scenario("positions go on rising after a trim") { bench in
             let journal = try await bench.open()
             let places = try await journal.append(Sample.events(3)).map(\.position)
