@@ -50,6 +50,8 @@ final class Dispatcher: @unchecked Sendable {
     var settleTrouble = JournalTrouble()
     /// The number under which an operator's changes are settled; nil before the first one.
     var operatorNumber: SubscriptionNumber?
+    /// Recorded events that plugins handle once more.
+    var replays = ReplayTable()
     /// What the journal refused last, unless it has taken something since.
     var refusal: (error: JournalError, time: Int64)?
 
@@ -60,6 +62,8 @@ final class Dispatcher: @unchecked Sendable {
     var lastPosition: UInt64 = 0
     /// Journal calls that are not answered yet.
     var openCalls = 0
+    /// Those of them that claim subscriptions.
+    var openClaims = 0
     var recordedSinceTrim = 0
     var waitingBatches = 0
     var flying = 0
@@ -98,13 +102,16 @@ final class Dispatcher: @unchecked Sendable {
         journal.read(.end) { end in
             self.onOwner {
                 self.readDelays { delayed in
-                    do {
-                        if case .position(let position) = try end.get() { self.lastPosition = position }
-                        try delayed.get()
-                        self.intake.set(open: true)
-                        started(.success(()))
-                    } catch {
-                        started(.failure(error))
+                    self.readReplays { replays in
+                        do {
+                            if case .position(let position) = try end.get() { self.lastPosition = position }
+                            try delayed.get()
+                            try replays.get()
+                            self.intake.set(open: true)
+                            started(.success(()))
+                        } catch {
+                            started(.failure(error))
+                        }
                     }
                 }
             }

@@ -23,6 +23,7 @@ internal import Synchronization
 /// | settling | `Settling/` | outcomes become commits: effects and acknowledgement together; retries, dead letters, loops |
 /// | time | `Time/` | delayed events, schedules, sources that run |
 /// | subscribing | `Subscribing/` | Swift handlers, `for await` |
+/// | replaying | `Replaying/` | recorded events once more, into one plugin |
 ///
 /// All state is a ``Dispatcher``'s, confined to the ``OwnerThread``: there are no locks on the way, and every decision is taken between two
 /// events. The public methods may be called from anywhere; they post to that thread.

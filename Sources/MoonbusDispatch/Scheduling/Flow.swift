@@ -40,8 +40,8 @@ struct Flow {
     var isReady = false
     /// True while emitters wait for room.
     var hasEmitters = false
-    /// True for one that runs by the clock, or by itself.
-    var hasClockwork = false
+    /// True when the end of a delivery has a sequel: the next tick of one that runs by the clock, or more of the log for a replay.
+    var hasSequel = false
 
     /// How many more events it takes.
     @inline(__always)

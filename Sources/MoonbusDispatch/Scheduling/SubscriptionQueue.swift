@@ -41,6 +41,8 @@ final class SubscriptionQueue: @unchecked Sendable {
     var leftOff: UInt64?
     /// What waited before its plugin was suspended, while what came since is read.
     var early = Deque<UInt32>()
+    /// What makes it a replay's; nil for all others.
+    var replay: ReplayPart? { didSet { noteSequel() } }
     /// Emitters that wait for room here, in order.
     var emitters = Deque<RoomSeeker>() { didSet { flow.pointee.hasEmitters = !emitters.isEmpty } }
     /// Ends the oldest flight at its wall-clock limit.
@@ -53,7 +55,7 @@ final class SubscriptionQueue: @unchecked Sendable {
     var batchTimer: OwnerTimer?
     var debouncing = Debouncing()
     var throttling = Throttling()
-    var clockwork: Clockwork? { didSet { flow.pointee.hasClockwork = clockwork != nil } }
+    var clockwork: Clockwork? { didSet { noteSequel() } }
     var cursor: JSON?
 
     var retriedCount: UInt64 = 0
@@ -75,6 +77,10 @@ final class SubscriptionQueue: @unchecked Sendable {
     deinit {
         flow.deinitialize(count: 1)
         flow.deallocate()
+    }
+
+    private func noteSequel() {
+        flow.pointee.hasSequel = clockwork != nil || replay != nil
     }
 
     private func readPolicy() {

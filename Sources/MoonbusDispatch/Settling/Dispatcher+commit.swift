@@ -82,14 +82,14 @@ extension Dispatcher {
 
     // MARK: Endings
 
-    /// The end of most deliveries: done, and nobody waits for their result, their room or their clock.
+    /// The end of most deliveries: done, and nobody waits for their result, their room or their sequel.
     ///
     /// - Returns: false if there is more to it; nothing has happened then.
     @inline(__always)
     private func endPlainly(_ slot: UInt32) -> Bool {
         let entry = owed[slot]
         let flow = flows[entry.pointee.queue]
-        guard entry.pointee.extra == nil, flow.pointee.isServing, !flow.pointee.hasEmitters, !flow.pointee.hasClockwork
+        guard entry.pointee.extra == nil, flow.pointee.isServing, !flow.pointee.hasEmitters, !flow.pointee.hasSequel
         else { return false }
         flow.pointee.inFlight -= 1
         flow.pointee.count -= 1
@@ -138,6 +138,7 @@ extension Dispatcher {
         queue.count -= 1
         if !queue.emitters.isEmpty { roomy.append(queue) }
         ready(queue)
+        if queue.replay != nil { deliveryEnded(queue) }
         if queue.phase == .retired { freeIfIdle(queue) }
     }
 

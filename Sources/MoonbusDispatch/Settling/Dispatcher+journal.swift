@@ -45,6 +45,22 @@ extension Dispatcher {
     }
 
     private func revive(_ letter: DeadLetter, _ completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) throws(JournalError) {
+        if names[letter.subscription] == nil, let name = ReplayName(letter.subscription) {
+            return reopen(name, for: letter) { result in
+                do throws(JournalError) {
+                    try result.get()
+                    try self.reviveNow(letter, completion)
+                } catch {
+                    completion(.failure(error))
+                }
+            }
+        }
+        try reviveNow(letter, completion)
+    }
+
+    private func reviveNow(
+        _ letter: DeadLetter, _ completion: @escaping @Sendable (Result<Void, JournalError>) -> Void
+    ) throws(JournalError) {
         guard let queue = names[letter.subscription], queue.phase == .serving, let number = queue.number else {
             throw JournalError(
                 .notServed,
@@ -54,12 +70,15 @@ extension Dispatcher {
         let position = letter.position > 0 ? letter.position : UnloggedPlace.revived(letter: letter.id)
         let stray = Stray(position: position, event: letter.event, due: now, failures: letter.failures)
         openCalls += 1
+        queue.replay?.isHeld = true
         journal.settle([Settlement(number, .nothing, .revived(letter: letter.id, stray))]) { result in
             self.onOwner {
                 self.openCalls -= 1
                 completion(result.map { _ in })
-                guard case .success(let answers) = result, case .committed? = answers.first, queue.phase != .retired else { return }
-                self.takeRevived(letter, queue)
+                queue.replay?.isHeld = false
+                guard queue.phase != .retired else { return }
+                if case .success(let answers) = result, case .committed? = answers.first { self.takeRevived(letter, queue) }
+                if queue.replay != nil { self.deliveryEnded(queue) }
             }
         }
     }
@@ -99,9 +118,11 @@ extension Dispatcher {
 
     /// Tells the journal what nobody is owed any more.
     func trim(_ done: @escaping @Sendable () -> Void) {
+        // Who waits for the answer to its claim may be owed anything, and has no number to be named by.
+        guard openClaims == 0 else { return done() }
         recordedSinceTrim = 0
         let owing = queues.compactMap { queue -> SubscriptionNumber? in
-            guard let queue, queue.count > 0 || queue.phase != .serving || queue.leftOff != nil else { return nil }
+            guard let queue, queue.count > 0 || queue.phase != .serving || queue.leftOff != nil || queue.replay != nil else { return nil }
             return queue.number
         }
         journal.trim(through: lastPosition, owing: owing) { _ in self.onOwner(done) }

@@ -11,7 +11,7 @@ extension Dispatcher {
         batch.fill(outcomes.count) { settlements, endings in
             for index in outcomes.indices {
                 guard let slot = land(outcomes[index].delivery, &landings) else { continue }
-                if case .done(nil) = outcomes[index].verdict, outcomes[index].effects.isEmpty, !hasClockwork(slot),
+                if case .done(nil) = outcomes[index].verdict, outcomes[index].effects.isEmpty, !hasSequel(slot),
                     owed[slot].pointee.position > 0
                 {
                     addDone(slot, &settlements, &endings)
@@ -33,7 +33,7 @@ extension Dispatcher {
         batch.fill(ids.count) { settlements, endings in
             for id in ids {
                 guard let slot = land(id, &landings) else { continue }
-                if hasClockwork(slot) || owed[slot].pointee.position == 0 {
+                if hasSequel(slot) || owed[slot].pointee.position == 0 {
                     unlogged.append(slot)
                 } else {
                     addDone(slot, &settlements, &endings)
@@ -56,8 +56,8 @@ extension Dispatcher {
     }
 
     @inline(__always)
-    private func hasClockwork(_ slot: UInt32) -> Bool {
-        flows[owed[slot].pointee.queue].pointee.hasClockwork
+    private func hasSequel(_ slot: UInt32) -> Bool {
+        flows[owed[slot].pointee.queue].pointee.hasSequel
     }
 
     /// Adds the settlement of a delivery that is just done.

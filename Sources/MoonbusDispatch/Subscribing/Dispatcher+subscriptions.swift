@@ -10,8 +10,10 @@ extension Dispatcher {
         try check(plugin: plugin, specs)
         let entry = endpoints.entry(for: endpoint)
         let kept = Set(specs.map(\.name))
-        for queue in byPlugin[plugin] ?? [] where !kept.contains(queue.name) { retire(queue, inJournal: true) }
-        var fresh: [SubscriptionQueue] = []
+        for queue in byPlugin[plugin] ?? [] where !kept.contains(queue.name) {
+            if queue.replay == nil { retire(queue, inJournal: true) } else { follow(queue, specs, entry) }
+        }
+        var fresh = takeUpReplays(of: plugin, specs, entry)
         for spec in specs {
             if let queue = names[spec.name], queue.spec.trigger.hasSameNature(as: spec.trigger) {
                 change(queue, to: spec, entry)
@@ -31,10 +33,12 @@ extension Dispatcher {
             throw SubscribeError(.nameTaken, "subscription '\(spec.name)' exists already: unsubscribe it first, or choose another name")
         }
         try check(plugin: plugin, [spec])
-        claim([add(spec, endpoints.entry(for: endpoint))])
+        let entry = endpoints.entry(for: endpoint)
+        claim(takeUpReplays(of: plugin, [spec], entry) + [add(spec, entry)])
     }
 
     func remove(plugin: String) {
+        endReplays(of: plugin, because: "its plugin was removed")
         for queue in byPlugin[plugin] ?? [] { retire(queue, inJournal: true) }
     }
 
@@ -44,6 +48,9 @@ extension Dispatcher {
             guard (1...255).contains(spec.name.utf8.count), !spec.name.utf8.contains(where: { $0 < 0x21 || $0 == 0x7F }) else {
                 throw SubscribeError(
                     .badName, "subscription '\(spec.name)': a name has 1 to 255 bytes, without spaces and control characters")
+            }
+            guard ReplayName(spec.name) == nil else {
+                throw SubscribeError(.badName, "subscription '\(spec.name)': names that end like this are those of replays: choose another")
             }
             guard seen.insert(spec.name).inserted else {
                 throw SubscribeError(.badName, "subscription '\(spec.name)' is declared twice: give each a name of its own")
@@ -56,12 +63,14 @@ extension Dispatcher {
 
     // MARK: One subscription
 
-    private func add(_ spec: SubscriptionSpec, _ entry: EndpointEntry) -> SubscriptionQueue {
+    /// - Parameter replay: of a subscription that belongs to one.
+    func add(_ spec: SubscriptionSpec, _ entry: EndpointEntry?, replay: ReplayPart? = nil) -> SubscriptionQueue {
         let index = freeQueues.popLast() ?? UInt32(queues.count)
         queueOrder += 1
         let queue = SubscriptionQueue(index: index, order: queueOrder, spec: spec)
         flows.add(queue.flow, at: index)
         queue.joined = lastPosition
+        queue.replay = replay
         if Int(index) == queues.count { queues.append(queue) } else { queues[Int(index)] = queue }
         names[spec.name] = queue
         byPlugin[spec.plugin, default: []].append(queue)
@@ -70,7 +79,7 @@ extension Dispatcher {
         return queue
     }
 
-    private func change(_ queue: SubscriptionQueue, to spec: SubscriptionSpec, _ entry: EndpointEntry) {
+    func change(_ queue: SubscriptionQueue, to spec: SubscriptionSpec, _ entry: EndpointEntry) {
         let hadDebounce = queue.spec.policy.debounce != nil
         if let route = queue.route { router.remove(route) }
         // A source's run belongs to the code that started it: the new code starts its own when the old run has ended.
@@ -89,7 +98,8 @@ extension Dispatcher {
     }
 
     private func route(_ queue: SubscriptionQueue) {
-        guard case .events(let pattern, let filter) = queue.spec.trigger else { return }
+        // A replay has its end, and gets nothing that is recorded from now on.
+        guard case .events(let pattern, let filter) = queue.spec.trigger, queue.replay == nil else { return }
         queue.route = router.insert(pattern, filter: filter, queue: queue.index)
     }
 
@@ -110,7 +120,7 @@ extension Dispatcher {
     /// Ends a subscription: what it is owed and does not run yet is forgotten.
     ///
     /// - Parameter inJournal: false keeps its record there: a subscription of the same name takes its place.
-    private func retire(_ queue: SubscriptionQueue, inJournal: Bool) {
+    func retire(_ queue: SubscriptionQueue, inJournal: Bool) {
         if let route = queue.route { router.remove(route) }
         queue.route = nil
         stopClockwork(queue)
@@ -143,9 +153,10 @@ extension Dispatcher {
     }
 
     func freeIfIdle(_ queue: SubscriptionQueue) {
-        guard queue.phase == .retired, queue.inFlight == 0, queue.flow.pointee.reserved == 0, queues[Int(queue.index)] === queue else {
-            return
-        }
+        // Not before the last of what it was owed is forgotten: each delivery knows it by its index.
+        guard queue.phase == .retired, queue.count == 0, queue.inFlight == 0, queue.flow.pointee.reserved == 0,
+            queues[Int(queue.index)] === queue
+        else { return }
         queues[Int(queue.index)] = nil
         flows.remove(at: queue.index)
         if let timer = queue.flightTimer { owner.cancel(timer) }
@@ -157,15 +168,27 @@ extension Dispatcher {
     private func claim(_ fresh: [SubscriptionQueue]) {
         guard !fresh.isEmpty else { return }
         let claims = fresh.map { Claim(name: $0.name, schedule: firstTick(of: $0.spec.trigger)) }
+        claim(claims, for: fresh) { result in
+            if case .failure(let error) = result { self.claimLater(fresh, error) }
+        }
+    }
+
+    /// Claims subscriptions and takes up what they are owed.
+    ///
+    /// - Parameter done: called on the owner thread after that; when the claim has failed, the queues wait as before.
+    func claim(
+        _ claims: [Claim], for queues: [SubscriptionQueue], _ done: @escaping @Sendable (Result<Void, JournalError>) -> Void
+    ) {
         openCalls += 1
+        openClaims += 1
         journal.claim(claims) { result in
             self.onOwner {
                 self.openCalls -= 1
-                switch result {
-                case .success(let answers):
-                    for (queue, claimed) in zip(fresh, answers) where queue.phase == .claiming { self.claimed(queue, claimed) }
-                case .failure(let error): self.claimLater(fresh, error)
+                self.openClaims -= 1
+                if case .success(let answers) = result {
+                    for (queue, claimed) in zip(queues, answers) where queue.phase == .claiming { self.claimed(queue, claimed) }
                 }
+                done(result.map { _ in })
             }
         }
     }
@@ -175,12 +198,13 @@ extension Dispatcher {
         _ = owner.timer(after: .seconds(1)) { [unowned self] in claim(queues.filter { $0.phase == .claiming }) }
     }
 
-    private func claimed(_ queue: SubscriptionQueue, _ claimed: Claimed) {
+    func claimed(_ queue: SubscriptionQueue, _ claimed: Claimed) {
         queue.number = claimed.number
         queue.cursor = claimed.cursor
         queue.phase = .catchingUp
         var progress = Progress(floor: claimed.floor, ended: claimed.ended)
         for stray in claimed.strays where takesUp(stray, queue) { takeStray(stray, queue) }
+        if queue.replay != nil { return beginReading(queue, progress) }
         catchUp(queue, after: claimed.floor, &progress, found: [], schedule: claimed.schedule)
     }
 
@@ -205,36 +229,61 @@ extension Dispatcher {
 
     // MARK: Catching up
 
-    private static let pageCount = 512
+    static let pageCount = 512
 
     /// Reads what a subscription was owed before this bus knew it: events up to where it joined, page by page.
     func catchUp(
         _ queue: SubscriptionQueue, after position: UInt64, _ progress: inout Progress, found: [RecordedEvent], schedule: Timestamp?
     ) {
-        guard case .events(let pattern, let filter) = queue.spec.trigger, position < queue.joined else {
+        guard case .events = queue.spec.trigger, position < queue.joined else {
             return caughtUp(queue, progress, found, schedule)
         }
         let known = progress
+        readPage(of: queue, after: position, through: queue.joined) { page in
+            guard queue.phase == .catchingUp else { return }
+            var progress = known
+            switch page {
+            case .success(let page?): self.catchUp(queue, after: page.last, &progress, found: found + page.owed, schedule: schedule)
+            case .success(nil): self.caughtUp(queue, progress, found, schedule)
+            case .failure(let error) where error.code == .unavailable:
+                self.catchUpLater(queue, after: position, progress, found, schedule)
+            case .failure(let error):
+                self.logger.error(
+                    "'\(queue.name)' starts without the events after position \(position), which the journal could not read: \(error)")
+                self.caughtUp(queue, progress, found, schedule)
+            }
+        }
+    }
+
+    /// A page of the log, and what of it a subscription is owed.
+    struct Page {
+        var owed: [RecordedEvent]
+        /// The last position that was looked at.
+        var last: UInt64
+    }
+
+    /// Reads the next page of the log for a subscription that takes events.
+    ///
+    /// - Parameter done: called on the owner thread; with nil when there is nothing after the position.
+    func readPage(
+        of queue: SubscriptionQueue, after position: UInt64, through end: UInt64,
+        _ done: @escaping @Sendable (Result<Page?, JournalError>) -> Void
+    ) {
         openCalls += 1
         journal.read(.events(after: position, limit: Self.pageCount)) { result in
             self.onOwner {
                 self.openCalls -= 1
-                guard queue.phase == .catchingUp else { return }
-                var progress = known
-                guard case .success(.events(let page)) = result, let last = page.last else {
-                    if case .failure(let error) = result {
-                        if error.code == .unavailable { return self.catchUpLater(queue, after: position, progress, found, schedule) }
-                        self.logger.error(
-                            "'\(queue.name)' starts without the events after position \(position), which the journal could not read: \(error)"
-                        )
-                    }
-                    return self.caughtUp(queue, progress, found, schedule)
-                }
-                let owed = page.filter { recorded in
-                    recorded.position <= queue.joined && recorded.event.withUnsafeType { pattern.matches(typeBytes: $0) }
-                        && filter?.matches(recorded.event) ?? true
-                }
-                self.catchUp(queue, after: last.position, &progress, found: found + owed, schedule: schedule)
+                done(
+                    result.map { answer in
+                        guard case .events(let page) = answer, let last = page.last,
+                            case .events(let pattern, let filter) = queue.spec.trigger
+                        else { return nil }
+                        let owed = page.filter { recorded in
+                            recorded.position <= end && recorded.event.withUnsafeType { pattern.matches(typeBytes: $0) }
+                                && filter?.matches(recorded.event) ?? true
+                        }
+                        return Page(owed: owed, last: last.position)
+                    })
             }
         }
     }
@@ -279,7 +328,7 @@ extension Dispatcher {
         leaveIfSuspended(queue)
     }
 
-    private func takeUp(_ slot: UInt32, _ queue: SubscriptionQueue) {
+    func takeUp(_ slot: UInt32, _ queue: SubscriptionQueue) {
         owed[slot].pointee.queue = queue.index
         owed[slot].pointee.stage = .queued
         // One that a debounce policy lets go meanwhile is older than what was read, and has its place in the order already.

@@ -97,6 +97,8 @@ public final class PluginHost: @unchecked Sendable {
             await stop()
             throw error
         }
+        // Every plugin that the folder has is known now.
+        await bus.owner.perform { self.bus.endReplays(exceptOf: Set(self.plugins.keys)) }
     }
 
     private func begin() throws(PluginError) {

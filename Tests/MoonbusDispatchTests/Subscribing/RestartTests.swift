@@ -17,24 +17,13 @@ import Testing
         try await TestBus(journal: journal, clock: clock)
     }
 
-    /// Ends a bus although deliveries run: as after a crash, nothing of them is settled.
-    private func crash(_ test: TestBus) async throws {
-        let stopping = Task { await test.bus.stop(within: .zero) }
-        while test.bus.owner.nextDeadline() == nil, !stopping.isCancelled, await test.bus.owner.perform({ true }) != nil {
-            clock.advance(by: .zero)
-            await Task.yield()
-        }
-        clock.advance(by: .zero)
-        await stopping.value
-    }
-
     @Test func `what was owed is owed again, in order, and what had ended is not`() async throws {
         let first = try await start()
         let endpoint = try await first.plugin("p", "a.*") { $0.event.id == "2" || $0.event.id == "4" ? .done(nil) : nil }
         try await first.bus.emit((1...5).map { try event($0 == 3 ? "b" : "a.x", id: "\($0)") })
         first.catchUp()
         #expect(endpoint.ids == ["1", "2", "4", "5"])
-        try await crash(first)
+        try await first.crash()
 
         let second = try await start()
         let again = try await second.plugin("p", "a.*")
@@ -73,7 +62,7 @@ import Testing
         try await first.plugin("p", "a") { $0.event.id == "2" ? .done(nil) : nil }
         try await first.bus.emit([event("a", id: "1"), event("a", id: "2"), event("b", id: "3")])
         first.catchUp()
-        try await crash(first)
+        try await first.crash()
 
         let second = try await start()
         let endpoint = try await second.plugin("p", "b")
@@ -93,7 +82,7 @@ import Testing
         let first = try await start()
         try await first.plugin(room: 0) { _ in nil }
         try await first.bus.emit((1...2_000).map { try event("a", id: "\($0)") })
-        try await crash(first)
+        try await first.crash()
 
         let second = try await start()
         let endpoint = try await second.plugin()

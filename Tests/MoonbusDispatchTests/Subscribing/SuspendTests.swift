@@ -21,6 +21,18 @@ import Testing
         #expect(try await test.statistics(of: "p.main").queued == 0)
     }
 
+    @Test func `a plugin that goes while it is suspended takes along all that waits for it`() async throws {
+        let test = try await TestBus()
+        try await test.plugin(room: 0) { _ in nil }
+        try await test.bus.emit((1...3).map { try event("a", id: "\($0)") })
+        try await test.onOwner { test.bus.suspend(plugin: "p") }
+        try await test.onOwner { test.bus.remove(plugin: "p") }
+        let next = try await test.plugin("q")
+        try await test.bus.emit(event("a", id: "4"))
+        test.catchUp()
+        #expect(next.ids == ["4"])
+    }
+
     @Test func `emitters that wait for a plugin are let in when it is suspended`() async throws {
         let test = try await TestBus()
         try await test.plugin(policy: two, room: 0) { _ in nil }

@@ -66,6 +66,17 @@ struct TestBus {
         bus.owner.catchUp()
     }
 
+    /// Ends the bus although deliveries run: as after a crash, nothing of them is settled.
+    func crash() async throws {
+        let stopping = Task { await bus.stop(within: .zero) }
+        while bus.owner.nextDeadline() == nil, !stopping.isCancelled, await bus.owner.perform({ true }) != nil {
+            clock.advance(by: .zero)
+            await Task.yield()
+        }
+        clock.advance(by: .zero)
+        await stopping.value
+    }
+
     func statistics(of subscription: String) async throws -> BusStatistics.Subscription {
         try #require(await bus.statistics().subscriptions.first { $0.name == subscription })
     }
