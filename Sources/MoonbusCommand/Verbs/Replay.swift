@@ -2,16 +2,20 @@ import ArgumentParser
 import MoonbusEvents
 import MoonbusJournal
 
-/// `moonbus replay`: what one plugin makes of recorded events.
+/// `moonbus replay`: recorded events, in order, into one plugin.
 struct Replay: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Let one plugin handle recorded events, without effects.",
+        abstract: "Let one plugin handle recorded events once more: for show, or with effects.",
         discussion: """
-            Reads events of a running service and lets the plugin's files, as they are now, handle them in a sandbox: one after the other,
-            once each, with the plugin's state as it is now. What handlers emit is shown and nobody gets it; what they store holds until the
-            command ends. Timers and sources don't run.
+            --dry-run and --compare read events of a running service and let the plugin's files, as they are now, handle them in a
+            sandbox: one after the other, once each, with the plugin's state as it is now. What handlers emit is shown and nobody gets
+            it; what they store holds until the command ends.
+            --live lets the running service do it for good: what handlers emit is recorded under new ids and goes to whoever
+            subscribes to it, what they store stays, what fails is tried again. It goes on over restarts, with or without this command.
+            Timers and sources don't run. Events of ephemeral types were never recorded.
               moonbus replay --plugin alerts --type 'orders.>' --from 1h --dry-run
               moonbus replay --plugin alerts --from 2026-01-01T00:00:00Z --compare     ends with 1 if anything differs
+              moonbus replay --plugin alerts --type 'orders.>' --from 1h --live        ends with 1 if there are dead letters
             """)
 
     @Option(help: "The plugin that handles them.")
@@ -29,8 +33,14 @@ struct Replay: AsyncParsableCommand {
     @Option(help: "Only what happened until: a time, or how long ago.")
     var to: String?
 
-    @Option(help: "At most this many events, the first ones.")
-    var limit = 1_000
+    @Option(help: "At most this many events, the first ones (default: 1000). Not with --live.")
+    var limit: Int?
+
+    @Flag(help: "With effects: what handlers emit and store happens.")
+    var live = false
+
+    @Flag(help: "With --live: don't wait for its end.")
+    var detach = false
 
     @Flag(help: "Show what handlers want.")
     var dryRun = false
@@ -45,13 +55,15 @@ struct Replay: AsyncParsableCommand {
 
     func run() async throws {
         try await reporting(json: client.json) {
-            guard dryRun != compare else {
-                throw CommandError(.usage, "say either --dry-run or --compare: there is no replay with effects")
-            }
-            guard (1...100_000).contains(limit) else { throw CommandError(.usage, "--limit is a number from 1 to 100000") }
+            try checkModes()
             let pattern: EventPattern
             do throws(EventError) { pattern = try EventPattern(type) } catch { throw CommandError(.usage, error.message) }
             let (since, until) = (try instant(from, "--from"), try instant(to, "--to"))
+            if let since, let until, since > until { throw CommandError(.usage, "--from (\(since)) is after --to (\(until))") }
+            if live {
+                let replay = LiveReplay(plugin: plugin, json: client.json)
+                return try await replay.run(at: try client.address(), type: pattern, since, until, waits: !detach)
+            }
             let past = try await ServiceClient.connect(to: try client.address()) { client in
                 try await Past(RecordedPast(client: client), self, pattern, since, until)
             }
@@ -63,6 +75,18 @@ struct Replay: AsyncParsableCommand {
             report.end(isCut: past.isCut)
             if report.isWrong { throw ExitCode(CommandError.Code.found.rawValue) }
         }
+    }
+
+    private func checkModes() throws {
+        guard [live, dryRun, compare].count(where: { $0 }) == 1 else {
+            throw CommandError(.usage, "say one of --dry-run (shows effects), --compare (shows differences) and --live (effects happen)")
+        }
+        guard !live || !fresh && limit == nil && plugins == nil else {
+            throw CommandError(
+                .usage, "--live is about what the service runs and has stored: it goes without --fresh, --limit and --plugins")
+        }
+        guard live || !detach else { throw CommandError(.usage, "--detach is for --live") }
+        guard (1...100_000).contains(limit ?? 1) else { throw CommandError(.usage, "--limit is a number from 1 to 100000") }
     }
 
     private func instant(_ text: String?, _ option: String) throws -> Timestamp? {
@@ -80,6 +104,7 @@ struct Replay: AsyncParsableCommand {
         var events: [RecordedEvent] = []
         var state: [StateEntry] = []
         var comparison: Comparison?
+        private static let limit = 1_000
         /// There were more events than the limit.
         var isCut = false
 
@@ -89,7 +114,7 @@ struct Replay: AsyncParsableCommand {
             var (events, isCut) = ([RecordedEvent](), false)
             try await past.events(pattern, since: since) { recorded in
                 if let until, recorded.event.time > until { return true }
-                isCut = events.count == replay.limit
+                isCut = events.count == replay.limit ?? Self.limit
                 if !isCut { events.append(recorded) }
                 return !isCut
             }

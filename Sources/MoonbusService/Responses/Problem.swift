@@ -16,6 +16,7 @@ struct Problem: Error {
         static let badQuery = Kind(name: "bad-query", title: "A query parameter is wrong", status: .badRequest)
         static let badJSON = Kind(name: "bad-json", title: "The body is not JSON", status: .badRequest)
         static let badEvent = Kind(name: "bad-event", title: "The body is not an event", status: .badRequest)
+        static let badReplay = Kind(name: "bad-replay", title: "The body does not say what to replay", status: .badRequest)
         static let badHost = Kind(name: "bad-host", title: "The Host field names another server", status: .misdirected)
         static let badOrigin = Kind(name: "bad-origin", title: "Web pages of other sites may not call this service", status: .forbidden)
         static let notFound = Kind(name: "not-found", title: "There is nothing here", status: .notFound)

@@ -49,10 +49,14 @@ struct Query {
     /// A point in time, or how long ago it was.
     mutating func time(_ name: String) throws(Problem) -> Timestamp? {
         guard let text = take(name) else { return nil }
-        if let time = Timestamp(rfc3339: text) { return time }
-        if let ago = try? DurationText.parse(text) { return .now() - ago }
-        throw Problem(
-            .badQuery, "\(name)=\(text.prefix(100)) is no time", remedy: "use a time like 2026-07-01T12:00:00Z, or how long ago, like 1h")
+        if let time = Self.time(text) { return time }
+        throw Problem(.badQuery, "\(name)=\(text.prefix(100)) is no time", remedy: Self.timeRemedy)
+    }
+
+    static let timeRemedy = "use a time like 2026-07-01T12:00:00Z, or how long ago, like 1h"
+
+    static func time(_ text: String) -> Timestamp? {
+        Timestamp(rfc3339: text) ?? (try? DurationText.parse(text)).map { .now() - $0 }
     }
 
     /// A position in the log.

@@ -11,6 +11,14 @@ enum Route {
     case plugins(name: String?)
     /// `POST /plugins/{name}/{verb}`.
     case plugin(name: String, PluginVerb)
+    /// `POST /plugins/{name}/replays`.
+    case beginReplay(plugin: String)
+    /// `GET /plugins/{name}/replays`.
+    case replays(plugin: String)
+    /// `GET /plugins/{name}/replays/{number}`.
+    case replay(plugin: String, number: String)
+    /// `DELETE /plugins/{name}/replays/{number}`.
+    case stopReplay(plugin: String, number: String)
     /// `GET /events?type=&since=&after=&limit=`.
     case events(EventSearch)
     /// `GET /events/{id}`.
@@ -74,6 +82,8 @@ extension Route {
         GET  /events/{id}              one event
         GET  /plugins                  what runs
         POST /plugins/{name}/reload    also enable, disable
+        POST /plugins/{name}/replays   recorded events once more, with effects: {"type","from","to"}; GET lists the open ones
+        GET  /plugins/{name}/replays/{number}   how one is; DELETE stops it
         GET  /plugins/{name}/kv        what a plugin has stored   ?prefix=&after=&limit=
         GET  /plugins/{name}/kv/{key}  one value; also PUT ?expires=1h, DELETE; If-Match with the ETag
         GET  /deliveries?state=dead    dead letters
@@ -123,6 +133,12 @@ extension Route {
         case "plugins" where path.count == 3 && PluginVerb(rawValue: path[2]) != nil:
             try allow(.POST, method, target)
             self = .plugin(name: path[1], PluginVerb(rawValue: path[2]) ?? .reload)
+        case "plugins" where path.count == 3 && path[2] == "replays":
+            try allow(.GET, method, target, also: [.POST])
+            self = method == .POST ? .beginReplay(plugin: path[1]) : .replays(plugin: path[1])
+        case "plugins" where path.count == 4 && path[2] == "replays":
+            try allow(.GET, method, target, also: [.DELETE])
+            self = method == .DELETE ? .stopReplay(plugin: path[1], number: path[3]) : .replay(plugin: path[1], number: path[3])
         case "plugins" where path.count == 3 && path[2] == "kv":
             try allow(.GET, method, target)
             self = .states(try StateListing(plugin: path[1], &query))
