@@ -73,14 +73,16 @@ extension Faults {
         private func booked(_ port: Int) async throws -> Int {
             try await blocking {
                 let connection = try Loopback(port: port)
-                while try connection.ask("GET", "/plugins/tally/replays").text != "[]" {}
+                let clock = ContinuousClock()
+                let deadline = clock.now + .seconds(30)
+                while try connection.ask("GET", "/plugins/tally/replays").text != "[]" {
+                    guard clock.now < deadline else { throw Loopback.Failure(description: "the replay does not end") }
+                }
                 func counts(_ prefix: String) throws -> [Int64] {
                     let answer = try connection.ask("GET", "/plugins/tally/kv?prefix=\(prefix)&limit=10000")
                     let entries = try JSON(validating: answer.body, limits: JSONLimits(bytes: 1 << 24)).value["entries"]
                     return (entries?.array ?? []).compactMap { $0["value"]?.integer }
                 }
-                let clock = ContinuousClock()
-                let deadline = clock.now + .seconds(20)
                 while try counts("t/").reduce(0, +) < 2 * Self.count, clock.now < deadline {}
                 let (given, taken) = (try counts("n/"), try counts("t/"))
                 guard given == taken else { throw Loopback.Failure(description: "effects and emits differ: \(given) and \(taken)") }
