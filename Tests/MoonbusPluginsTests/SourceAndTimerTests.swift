@@ -19,6 +19,25 @@ import Testing
         }
     }
 
+    @Test func `timers need no names`() async throws {
+        let clock = ManualClock()
+        try await Rig.run(clock: clock) { rig in
+            var ticks = rig.bus.events(matching: try EventPattern("tick")).makeAsyncIterator()
+            try await rig.host.load(
+                "ticker",
+                source: """
+                    bus.every("10s", function() bus.emit("tick", 1) end)
+                    bus.every("10s", function() bus.emit("tick", 1) end)
+                    bus.cron("0 7 * * 1-5", { tz = "Europe/Vienna" }, function() end)
+                    bus.cron("@daily", function() end)
+                    """)
+            clock.advance(by: .seconds(10))
+            for _ in 0..<2 { #expect(await ticks.next()?.data?.value == 1) }
+            let names = await rig.bus.statistics().subscriptions.map(\.name)
+            #expect(names == ["every-10s", "every-10s#2", "cron-0_7_*_*_1-5_Europe/Vienna", "cron-@daily"].map { "ticker.\($0)" })
+        }
+    }
+
     @Test func `a poller goes on from its cursor, also in a new version`() async throws {
         let clock = ManualClock()
         let polling = { (step: Int) in

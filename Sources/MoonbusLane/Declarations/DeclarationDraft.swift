@@ -79,11 +79,12 @@ struct DeclarationDraft {
 }
 
 extension Declarations.Schedule {
-    /// What a timer without a name is called.
+    /// What a timer without a name is called: `every-1m30s`, `cron-0_7_*_*_1-5`. It becomes part of a subscription's name, so it has no spaces.
     var defaultName: String {
         switch self {
-        case .every(let interval): "every \(DurationText.format(interval))"
-        case .cron(let expression, let timezone): "cron \(expression)" + (timezone.map { " \($0)" } ?? "")
+        case .every(let interval): "every-\(DurationText.format(interval))"
+        case .cron(let expression, let timezone):
+            "cron-" + (expression.split(whereSeparator: \.isWhitespace).joined(separator: "_") + (timezone.map { "_\($0)" } ?? ""))
         case .run: "run"
         }
     }

@@ -147,7 +147,7 @@ extension JournalQuestion {
     var isHistory: Bool {
         switch self {
         case .events, .event, .deadLetters, .deadLetter, .scan: true
-        case .end, .delayed, .state, .measures: false
+        case .end, .delayed, .state, .measures, .subscriptions: false
         }
     }
 }

@@ -25,7 +25,7 @@ struct JournalReading {
                 try entries(plugin, from: laterOf(prefix, after), limit: limit, now: now) { key in
                     key.utf8.starts(with: prefix.utf8) ? key != after : nil
                 })
-        case .delayed, .measures: throw JournalError(.misuse, "only an open journal answers this")
+        case .delayed, .measures, .subscriptions: throw JournalError(.misuse, "only an open journal answers this")
         }
     }
 

@@ -50,7 +50,7 @@ import Testing
         #expect(declared.sources.map(\.name) == ["beat", "daily", "forever"])
         #expect(declared.sources.map(\.schedule) == [.every(.seconds(10)), .cron("@daily", timezone: "Europe/Vienna"), .run])
         #expect(declared.sources.map { $0.result != nil } == [true, false, false])
-        #expect(declared.timers.map(\.name) == ["every 1m30s", "morning"])
+        #expect(declared.timers.map(\.name) == ["every-1m30s", "morning"])
         #expect(declared.timers.map(\.schedule) == [.every(.seconds(90)), .cron("0 7 * * *", timezone: "UTC")])
         #expect(declared.timers.map(\.line) == [4, 5])
     }
@@ -60,7 +60,7 @@ import Testing
         let main = "for _ = 1, 3 do bus.subscribe('a', function() end) bus.every(1, function() end) end"
         let first = try host.load(main)
         #expect(first.subscriptions.map(\.name) == ["a", "a#2", "a#3"])
-        #expect(first.timers.map(\.name) == ["every 1s", "every 1s#2", "every 1s#3"])
+        #expect(first.timers.map(\.name) == ["every-1s", "every-1s#2", "every-1s#3"])
         #expect(try host.load(main, context: 2) == first)
     }
 
