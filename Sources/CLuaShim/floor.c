@@ -55,20 +55,39 @@ double moonbus_floor_dispatch(uint64_t count) {
     return ok ? seconds : -1;
 }
 
-double moonbus_floor_fanout(uint32_t contexts, uint64_t events) {
-    lua_State **states = calloc(contexts, sizeof *states);
-    int *handlers = calloc(contexts, sizeof *handlers);
-    bool ok = states != NULL && handlers != NULL;
-    for (uint32_t index = 0; index < contexts && ok; index++) ok = (states[index] = open_plain(&handlers[index])) != NULL;
+struct moonbus_floor_states {
+    uint32_t count;
+    lua_State **states;
+    int *handlers;
+};
+
+moonbus_floor_states *moonbus_floor_fanout_open(uint32_t contexts) {
+    moonbus_floor_states *floor = calloc(1, sizeof *floor);
+    if (floor == NULL) return NULL;
+    floor->count = contexts;
+    floor->states = calloc(contexts, sizeof *floor->states);
+    floor->handlers = calloc(contexts, sizeof *floor->handlers);
+    bool ok = floor->states != NULL && floor->handlers != NULL;
+    for (uint32_t index = 0; index < contexts && ok; index++) ok = (floor->states[index] = open_plain(&floor->handlers[index])) != NULL;
+    if (ok) return floor;
+    moonbus_floor_fanout_close(floor);
+    return NULL;
+}
+
+double moonbus_floor_fanout(moonbus_floor_states *floor, uint64_t events) {
     double start = cpu_seconds();
+    bool ok = true;
     for (uint64_t id = 0; id < events && ok; id++)
-        for (uint32_t index = 0; index < contexts && ok; index++) ok = dispatch(states[index], handlers[index], id);
-    double seconds = cpu_seconds() - start;
-    for (uint32_t index = 0; states != NULL && index < contexts; index++)
-        if (states[index] != NULL) lua_close(states[index]);
-    free(states);
-    free(handlers);
-    return ok ? seconds : -1;
+        for (uint32_t index = 0; index < floor->count && ok; index++) ok = dispatch(floor->states[index], floor->handlers[index], id);
+    return ok ? cpu_seconds() - start : -1;
+}
+
+void moonbus_floor_fanout_close(moonbus_floor_states *floor) {
+    for (uint32_t index = 0; floor->states != NULL && index < floor->count; index++)
+        if (floor->states[index] != NULL) lua_close(floor->states[index]);
+    free(floor->states);
+    free(floor->handlers);
+    free(floor);
 }
 
 /* ---- contexts ------------------------------------------------------------------------------------------------------------------ */

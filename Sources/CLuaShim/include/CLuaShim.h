@@ -178,12 +178,6 @@ enum {
     MOONBUS_ARGUMENT_DATA = 2,   /* function(data): the event's data only (a poller gets its cursor, a result callback its result) */
 };
 
-/* Starts to fetch from memory what a delivery in this context will touch: steps 1 to 4, each some hundred nanoseconds after the one before,
- * and the last one about as long before the delivery. Without effect but on time. `context` may be NULL. */
-void moonbus_context_fetch(const moonbus_context *context, int step);
-/* The same for the cache line at an address. */
-void moonbus_fetch(const void *address);
-
 /* Runs function(event). `records` are `event_count` pointers to event records (docs/frames.md); they are copied. */
 moonbus_status moonbus_context_deliver(moonbus_context *context, const moonbus_delivery *delivery, const uint8_t *const *records);
 /* Goes on where a host function said WAIT. With ok = false the values are one error text, raised in the script. */
@@ -223,7 +217,10 @@ void moonbus_test_fail_next_context(uint64_t n);
 /* The C floor of W1: `count` events, a fresh 4-field table and a pcall each. Returns seconds of CPU, negative on error. */
 double moonbus_floor_dispatch(uint64_t count);
 /* The C floor of W2: `events` to `contexts` plain states, a fresh table each. Returns seconds of CPU, negative on error. */
-double moonbus_floor_fanout(uint32_t contexts, uint64_t events);
+typedef struct moonbus_floor_states moonbus_floor_states;
+moonbus_floor_states *moonbus_floor_fanout_open(uint32_t contexts);
+double moonbus_floor_fanout(moonbus_floor_states *floor, uint64_t events);
+void moonbus_floor_fanout_close(moonbus_floor_states *floor);
 typedef struct {
     double seconds, bytes; /* of one: CPU time, and resident memory; negative on error */
 } moonbus_floor_cost;

@@ -92,4 +92,24 @@ struct BenchHost {
         let after = CPUTime(lanePIDs: pids)
         return ((clock.now - start) / .seconds(1), after.total - before.total)
     }
+
+    /// Measures work and its floor in turns: what else goes on in the machine slows both alike.
+    ///
+    /// - Parameters:
+    ///   - count: operations in all, a tenth of them in each turn.
+    ///   - floor: does so many operations as the floor does them, and says the CPU seconds; negative when it can't.
+    func measure(
+        inRoundsOf count: Int, floor: (Int) -> Double, _ work: (Int) async throws -> Void
+    ) async throws -> (wall: Double, cpu: Double, floor: Double) {
+        let rounds = min(10, count)
+        var total = (wall: 0.0, cpu: 0.0, floor: 0.0)
+        for round in 0..<rounds {
+            let share = count / rounds + (round < count % rounds ? 1 : 0)
+            let floorCPU = floor(share)
+            guard floorCPU > 0 else { throw CommandError(.internal, "the floor could not be measured") }
+            let (wall, cpu) = try await measure { try await work(share) }
+            total = (total.wall + wall, total.cpu + cpu, total.floor + floorCPU)
+        }
+        return total
+    }
 }

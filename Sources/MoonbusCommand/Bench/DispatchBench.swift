@@ -19,8 +19,6 @@ enum DispatchBench {
 
     /// - Parameter count: events.
     static func run(_ kind: BenchHost.LaneKind, count: Int) async throws -> Measurement {
-        let floorCPU = moonbus_floor_dispatch(UInt64(count))
-        guard floorCPU > 0 else { throw CommandError(.internal, "the floor could not be measured") }
         return try await BenchHost.run(kind) { host in
             let counter = Counter()
             if kind == .swift {
@@ -35,12 +33,15 @@ enum DispatchBench {
             }
             let events = BenchEvents()
             try await host.flood(min(count, 20_000), events.event)  // caches, arenas and branch predictors
-            let (wall, cpu) = try await host.measure { try await host.flood(count, events.event) }
+            let total = try await host.measure(inRoundsOf: count, floor: { moonbus_floor_dispatch(UInt64($0)) }) {
+                try await host.flood($0, events.event)
+            }
             let counted = kind == .swift ? counter.value.load(ordering: .relaxed) : try await handled(by: host)
             guard counted == count + min(count, 20_000) else {
                 throw CommandError(.internal, "\(counted) events were handled, not \(count)")
             }
-            return Measurement(name: "dispatch, \(kind.text)", operations: count, wall: wall, cpu: cpu, floor: Double(count) / floorCPU)
+            return Measurement(
+                name: "dispatch, \(kind.text)", operations: count, wall: total.wall, cpu: total.cpu, floor: Double(count) / total.floor)
         }
     }
 

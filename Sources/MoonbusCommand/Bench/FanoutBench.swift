@@ -15,20 +15,22 @@ enum FanoutBench {
     ///   - contexts: plugins.
     ///   - events: emitted; each is delivered to all of them.
     static func run(_ kind: BenchHost.LaneKind, contexts: Int, events: Int) async throws -> Measurement {
-        let floorCPU = moonbus_floor_fanout(UInt32(contexts), UInt64(events))
-        guard floorCPU > 0 else { throw CommandError(.internal, "the floor could not be measured") }
+        guard let floor = moonbus_floor_fanout_open(UInt32(contexts)) else {
+            throw CommandError(.internal, "there is no memory for \(contexts) states")
+        }
+        defer { moonbus_floor_fanout_close(floor) }
         return try await BenchHost.run(kind) { host in
             for index in 0..<contexts { try await host.plugins.load("bench-\(index)", source: script) }
             let source = BenchEvents()
             let window = max(16, 64_000 / contexts)
             try await host.flood(min(events, 50), window: window, deliveriesEach: contexts, source.event)
-            let (wall, cpu) = try await host.measure {
-                try await host.flood(events, window: window, deliveriesEach: contexts, source.event)
-            }
+            let total = try await host.measure(
+                inRoundsOf: events, floor: { moonbus_floor_fanout(floor, UInt64($0)) },
+                { try await host.flood($0, window: window, deliveriesEach: contexts, source.event) })
             let operations = events * contexts
             return Measurement(
-                name: "fan-out to \(contexts), \(kind.text)", operations: operations, wall: wall, cpu: cpu,
-                floor: Double(operations) / floorCPU)
+                name: "fan-out to \(contexts), \(kind.text)", operations: operations, wall: total.wall, cpu: total.cpu,
+                floor: Double(operations) / total.floor)
         }
     }
 }

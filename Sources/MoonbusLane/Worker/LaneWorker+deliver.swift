@@ -10,7 +10,6 @@ extension LaneWorker {
             // Frames and records are 8-byte aligned in the reader's memory, see `Frame`.
             let delivery = UnsafeRawPointer(start + offset).assumingMemoryBound(to: moonbus_delivery.self)
             offset += DeliveryRecord.size
-            fetchAhead(of: delivery, upTo: start + events.deliveries.count)
             deliver(delivery, events.records(from: delivery.pointee.event_index))
             try output.flushIfDue()
         }
@@ -28,25 +27,6 @@ extension LaneWorker {
         }
         // Retained from here on: a context that was cut may leave the table.
         if let end { finish(handle.takeUnretainedValue(), delivery.pointee.delivery, end) }
-    }
-
-    /// Has what the next deliveries touch fetched from memory, step by step, when they run in other contexts than this one.
-    @inline(__always)
-    private func fetchAhead(of delivery: UnsafePointer<moonbus_delivery>, upTo end: UnsafeRawPointer) {
-        guard UnsafeRawPointer(delivery + 1) < end, delivery[1].context != delivery.pointee.context else { return }
-        fetch(delivery + 8, upTo: end) { moonbus_fetch($0.toOpaque()) }
-        fetch(delivery + 6, upTo: end) { moonbus_context_fetch($0._withUnsafeGuaranteedRef(\.state), 1) }
-        fetch(delivery + 4, upTo: end) { moonbus_context_fetch($0._withUnsafeGuaranteedRef(\.state), 2) }
-        fetch(delivery + 3, upTo: end) { moonbus_context_fetch($0._withUnsafeGuaranteedRef(\.state), 3) }
-        fetch(delivery + 2, upTo: end) { moonbus_context_fetch($0._withUnsafeGuaranteedRef(\.state), 4) }
-    }
-
-    @inline(__always)
-    private func fetch(
-        _ delivery: UnsafePointer<moonbus_delivery>, upTo end: UnsafeRawPointer, _ step: (Unmanaged<LaneContext>) -> Void
-    ) {
-        guard UnsafeRawPointer(delivery) < end, let context = contexts.unmanaged(delivery.pointee.context) else { return }
-        step(context)
     }
 
     /// Without its context a delivery is due again: it is no fault of its own.
