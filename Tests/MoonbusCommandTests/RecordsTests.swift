@@ -32,7 +32,8 @@ import Testing
 
     @Test func `data nested as deep as it may be is listed like any other`() async throws {
         let scratch = try Scratch()
-        try scratch.write(#"bus.subscribe("deep.>", { name = "fail", retry = { attempts = 1 } }, function() error("no") end)"#, to: "plugins/p.lua")
+        try scratch.write(
+            #"bus.subscribe("deep.>", { name = "fail", retry = { attempts = 1 } }, function() error("no") end)"#, to: "plugins/p.lua")
         let (service, environment) = try await RunningCommand.service(in: scratch.url)
         defer { service.signal(SIGKILL) }
         let deepest = String(repeating: "[", count: 64) + String(repeating: "]", count: 64)

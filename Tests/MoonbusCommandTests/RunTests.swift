@@ -114,6 +114,29 @@ import Testing
         #expect(await service.end() == 0)
     }
 
+    /// A supervisor whose log reader ends must not take the service with it.
+    @Test func `a service whose output nobody reads any more goes on`() async throws {
+        let scratch = try Scratch()
+        try scratch.write(#"bus.subscribe("a", { name = "say" }, function() log.info("said") return "served" end)"#, to: "plugins/p.lua")
+        let script = """
+            coproc service { "$0" run --plugins plugins --port 0 --json 2>errors.txt; }
+            pid=$service_PID
+            read -r ready <&"${service[0]}"
+            eval "exec ${service[0]}<&-"
+            url=$(grep -o 'http://[0-9.:]*' <<<"$ready")
+            for _ in 1 2 3; do "$0" emit a 1 --wait --url "$url"; done
+            kill -TERM "$pid"
+            wait "$pid"
+            echo "status $?"
+            cat errors.txt
+            """
+        let outcome = try await Executable.run(
+            ["-c", script, Executable.url.path], of: URL(filePath: "/bin/bash"), in: scratch.url)
+        #expect(outcome.output.components(separatedBy: "served").count == 4, "\(outcome.output)\(outcome.errors)")
+        #expect(outcome.output.contains("status 0"))
+        #expect(outcome.output.contains("nobody reads the output any more"))
+    }
+
     @Test func `a handler that fails for good makes emit --wait end with 1`() async throws {
         let scratch = try Scratch()
         try scratch.write(#"bus.subscribe("a", function(event) bus.reject("no such thing") end)"#, to: "plugins/no.lua")

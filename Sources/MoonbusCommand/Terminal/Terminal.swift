@@ -15,6 +15,8 @@ final class Terminal: Sendable {
     private let descriptor: Int32
     /// A line that is drawn again and again at the bottom; empty when there is none.
     private let status = Mutex("")
+    private let outlivesReader = Atomic(false)
+    private let isUnread = Atomic(false)
 
     private init(_ descriptor: Int32) {
         self.descriptor = descriptor
@@ -46,6 +48,11 @@ final class Terminal: Sendable {
         return ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
     }
 
+    /// From now on the program goes on when nobody reads any more, and what it writes is dropped: for a service, whose work is not its output.
+    func outliveReader() {
+        outlivesReader.store(true, ordering: .relaxed)
+    }
+
     /// Writes whole lines. They never mix with those of another thread.
     func print(_ lines: String) {
         status.withLock { status in
@@ -72,6 +79,7 @@ final class Terminal: Sendable {
     }
 
     private func write(_ text: String) {
+        guard !isUnread.load(ordering: .relaxed) else { return }
         var text = text
         text.withUTF8 { bytes in
             var offset = 0
@@ -80,7 +88,13 @@ final class Terminal: Sendable {
                 if count > 0 {
                     offset += count
                 } else if errno == EPIPE {
-                    exit(0)  // `moonbus tail | head`: the reader has what it wanted
+                    // `moonbus tail | head`: the reader has what it wanted.
+                    guard outlivesReader.load(ordering: .relaxed) else { exit(0) }
+                    isUnread.store(true, ordering: .relaxed)
+                    if self !== Self.standardError {
+                        Self.standardError.print("moonbus: nobody reads the output any more; the service goes on without it")
+                    }
+                    return
                 } else if errno != EINTR && errno != EAGAIN {
                     return
                 }

@@ -64,6 +64,8 @@ struct Run: AsyncParsableCommand {
         try await reporting(json: json) {
             let settings = try settings()
             signal(SIGPIPE, SIG_IGN)
+            Terminal.standardOutput.outliveReader()
+            Terminal.standardError.outliveReader()
             try await Server(settings, view, acceptsLoss: acceptLoss).run()
         }
     }
