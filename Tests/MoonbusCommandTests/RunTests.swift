@@ -119,12 +119,12 @@ import Testing
         let scratch = try Scratch()
         try scratch.write(#"bus.subscribe("a", { name = "say" }, function() log.info("said") return "served" end)"#, to: "plugins/p.lua")
         let script = """
-            coproc service { "$0" run --plugins plugins --port 0 --json 2>errors.txt; }
+            coproc service { exec "$0" run --plugins plugins --port 0 --json 2>errors.txt; }
             pid=$service_PID
             read -r ready <&"${service[0]}"
             eval "exec ${service[0]}<&-"
             url=$(grep -o 'http://[0-9.:]*' <<<"$ready")
-            for _ in 1 2 3; do "$0" emit a 1 --wait --url "$url"; done
+            for _ in 1 2 3; do timeout 20 "$0" emit a 1 --wait --url "$url"; done
             kill -TERM "$pid"
             wait "$pid"
             echo "status $?"

@@ -39,6 +39,37 @@ import Testing
         #expect(put(&area, LaneArea.size)?.offset == 0)
     }
 
+    @Test func `after a body that ends with the area the next one begins at its start`() throws {
+        var area = try #require(LaneArea(memory: nil))
+        defer { area.unmap() }
+        let first = try #require(put(&area, LaneArea.size / 2))
+        _ = try #require(put(&area, LaneArea.size / 2))
+        area.note(finished: first.end)
+        #expect(put(&area, 1_024)?.offset == 0)
+    }
+
+    @Test func `whatever is put and finished, every body lies inside`() throws {
+        var area = try #require(LaneArea(memory: nil))
+        defer { area.unmap() }
+        var random = SystemRandomNumberGenerator()
+        var open: [DeliveryArea.Place] = []
+        for _ in 0..<20_000 {
+            let size = Int.random(in: 1...40, using: &random) * (Bool.random(using: &random) ? 1_024 : 8_192)
+            if let place = put(&area, size) {
+                #expect(Int(place.offset) + Int(place.size) <= LaneArea.size)
+                for other in open {
+                    let isApart = place.offset >= other.offset + other.size || other.offset >= place.offset + place.size
+                    #expect(isApart)
+                }
+                open.append(place)
+            }
+            while let first = open.first, open.count > 30 || Int.random(in: 0..<2, using: &random) == 0 {
+                area.note(finished: first.end)
+                open.removeFirst()
+            }
+        }
+    }
+
     @Test func `a count that cannot be is not believed`() throws {
         var area = try #require(LaneArea(memory: nil))
         defer { area.unmap() }

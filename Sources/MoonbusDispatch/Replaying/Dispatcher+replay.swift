@@ -112,7 +112,10 @@ extension Dispatcher {
     private func drawing(_ claimed: Result<[Claimed], JournalError>, _ drawn: (Result<UInt32, JournalError>) -> Void) {
         drawn(
             claimed.flatMap { claimed -> Result<UInt32, JournalError> in
-                claimed.first.map { .success($0.number.index) } ?? .failure(JournalError(.misuse, "a claim was not answered"))
+                guard let number = claimed.first else { return .failure(JournalError(.misuse, "a claim was not answered")) }
+                // The name was still there: retiring it had failed, and its number has been a replay's. The retirement behind this claim clears it.
+                guard number.isNew else { return .failure(JournalError(.unavailable, "no number could be drawn: try again")) }
+                return .success(number.number.index)
             })
     }
 
@@ -144,7 +147,8 @@ extension Dispatcher {
     }
 
     private func readOn(_ queue: SubscriptionQueue) {
-        guard isOpen, queue.phase == .serving, let replay = queue.replay, !replay.isReading, !replay.isHeld, wantsMore(queue, replay) else {
+        guard isOpen, queue.phase == .serving, let replay = queue.replay, !replay.isReading, replay.holds == 0, wantsMore(queue, replay)
+        else {
             return
         }
         guard replay.read < replay.stretch.last else { return end(queue, because: nil) }
@@ -217,7 +221,8 @@ extension Dispatcher {
             self.onOwner {
                 self.openCalls -= 1
                 if case .failure(let error) = result { return stopped(.failure(ReplayError(error))) }
-                self.endAll("it was stopped", inJournal: false) { $0.number == number }
+                // In the journal once more: it may have been taken up since, and claimed anew.
+                self.endAll("it was stopped", inJournal: true) { $0.number == number }
                 guard let status = self.replays.over.last(where: { $0.number == number }) else {
                     return stopped(.failure(ReplayError(.noReplay, "replay \(number) has ended meanwhile")))
                 }
@@ -306,7 +311,9 @@ extension Dispatcher {
                         if let name = ReplayName(letter.subscription) { self.replays.dormant[name]?.deadBefore += 1 }
                     }
                 }
-                done(answer.map { _ in })
+                // They only count: a letter that can't be read keeps no service from starting.
+                if case .failure(let error) = answer { self.logger.warning("dead letters of open replays are not counted: \(error)") }
+                done(.success(()))
             }
         }
     }
@@ -322,7 +329,7 @@ extension Dispatcher {
         let position = max(1, letter.position)
         let stretch = ReplayStretch(first: position, last: position, count: 1)
         var part = ReplayPart(name, order, stretch)
-        part.isHeld = true
+        part.holds = 1
         let queue = add(part.spec(like: original.spec), original.endpoint, replay: part)
         replays.add(part)
         claim([Claim(name: name.text, beginning: .init(after: .max, cursor: part.record))], for: [queue]) { result in
@@ -331,6 +338,9 @@ extension Dispatcher {
                 if queue.phase != .retired { self.retire(queue, inJournal: false) }
             }
             opened(result)
+            // Whoever wanted it has a hold of its own by now, or has given up.
+            queue.replay?.holds -= 1
+            if queue.phase != .retired { self.deliveryEnded(queue) }
         }
     }
 

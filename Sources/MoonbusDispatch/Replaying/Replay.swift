@@ -144,8 +144,8 @@ struct ReplayPart: Sendable {
     var read: UInt64 = 0
     /// A page of the log is on its way, or a turn in which to ask for one.
     var isReading = false
-    /// It gets a dead letter back in a moment: it does not end before.
-    var isHeld = false
+    /// Dead letters that it gets back in a moment: it does not end before.
+    var holds = 0
     /// What had ended of it when it was taken up.
     var progress = Progress(floor: 0)
     /// Dead letters of it from before the service was started.

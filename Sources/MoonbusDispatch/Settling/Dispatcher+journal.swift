@@ -70,12 +70,12 @@ extension Dispatcher {
         let position = letter.position > 0 ? letter.position : UnloggedPlace.revived(letter: letter.id)
         let stray = Stray(position: position, event: letter.event, due: now, failures: letter.failures)
         openCalls += 1
-        queue.replay?.isHeld = true
+        queue.replay?.holds += 1
         journal.settle([Settlement(number, .nothing, .revived(letter: letter.id, stray))]) { result in
             self.onOwner {
                 self.openCalls -= 1
                 completion(result.map { _ in })
-                queue.replay?.isHeld = false
+                queue.replay?.holds -= 1
                 guard queue.phase != .retired else { return }
                 if case .success(let answers) = result, case .committed? = answers.first { self.takeRevived(letter, queue) }
                 if queue.replay != nil { self.deliveryEnded(queue) }

@@ -45,6 +45,10 @@ enum Sandbox {
         for name in ["mmap", "mprotect"] {
             try allow(name, [scmp_arg_cmp(arg: 2, op: SCMP_CMP_MASKED_EQ, datum_a: scmp_datum_t(PROT_EXEC), datum_b: 0)], in: filter)
         }
+        // Pages may be given back or asked for; a shared one may not be taken from the host (MADV_REMOVE).
+        for advice in [4, 8, 23] as [scmp_datum_t] {  // MADV_DONTNEED, MADV_FREE, MADV_POPULATE_WRITE
+            try allow("madvise", [scmp_arg_cmp(arg: 2, op: SCMP_CMP_EQ, datum_a: advice, datum_b: 0)], in: filter)
+        }
         // Signals, but only to its own threads: the watchdog's interrupts, and abort().
         try allow("tgkill", [scmp_arg_cmp(arg: 0, op: SCMP_CMP_EQ, datum_a: scmp_datum_t(getpid()), datum_b: 0)], in: filter)
         // The worker's frames, to its own socket only: it holds no other, and no descriptor that it could pass on.
@@ -56,7 +60,7 @@ enum Sandbox {
         // The socket; standard error is /dev/null or the host's.
         "read", "write", "readv", "poll", "ppoll",
         // Memory.
-        "munmap", "mremap", "madvise", "brk",
+        "munmap", "mremap", "brk",
         // Threads that are there already, and their locks.
         "futex", "sched_yield", "getpid", "gettid", "set_robust_list", "rseq", "sched_getaffinity", "membarrier",
         // Clocks, and the watchdog's pauses.

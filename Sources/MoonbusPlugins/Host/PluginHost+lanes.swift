@@ -202,7 +202,9 @@ extension PluginHost {
         if case .process(let process) = lane.home { cpu = LaneSpawn.cpuTime(of: process) }
         let limits = LaneWatch.Limits(overrun: configuration.overrun, silence: configuration.silence)
         switch lane.watch.look(at: lane.page.read(), cpu: cpu, isBusy: isBusy, limits: limits) {
-        case .fine: break
+        case .fine:
+            guard lane.hoards(at: monotonicNanoseconds()) > configuration.silence else { return }
+            convict(lane, "it answered its deliveries and did not give their memory back")
         case .slow(let number):
             guard let context = UInt32(exactly: number).flatMap({ lane.contexts[$0] }), lane.contexts.count > 1 else { return }
             context.wasSlow()

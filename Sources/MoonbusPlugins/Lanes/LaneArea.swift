@@ -46,7 +46,7 @@ struct LaneArea {
         if finished == written { next = 0 }
         let skipped = next + size <= Self.size ? 0 : Self.size - next
         guard size <= Self.size, Int(written - finished) + skipped + size <= Self.size else { return nil }
-        if skipped > 0 { next = 0 }
+        if next + size > Self.size { next = 0 }  // also where nothing is skipped, because the last body ended with the area
         let offset = next
         UnsafeMutableRawBufferPointer(start: start + offset, count: first.count).copyMemory(from: first)
         UnsafeMutableRawBufferPointer(start: start + offset + first.count, count: second.count).copyMemory(from: second)

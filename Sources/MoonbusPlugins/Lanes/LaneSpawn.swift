@@ -56,8 +56,9 @@ struct LaneSpawn {
         let memory = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard memory >= 0 else { throw Failure("shared memory (/dev/shm)", errno) }
         shm_unlink(name)
-        guard ftruncate(memory, off_t(LanePage.size + LaneArea.size)) == 0 else {
-            let cause = errno
+        // All of it now: where there is no room later on, the first write to a page would be a SIGBUS.
+        let cause = posix_fallocate(memory, 0, off_t(LanePage.size + LaneArea.size))
+        guard cause == 0 else {
             close(memory)
             throw Failure("shared memory (/dev/shm)", cause)
         }

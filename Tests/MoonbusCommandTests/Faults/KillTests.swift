@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension Faults {
-    @Suite(.timeLimit(.minutes(5))) struct KillTests {
+    @Suite(.timeLimit(.minutes(Cycles.minutes))) struct KillTests {
         @Test func `kill -9 at any moment loses nothing that was acknowledged, and makes nothing twice`() async throws {
             let torture = Torture(cycles: Cycles.count(50), fault: .killed)
             let audit = try await torture.run(in: try Scratch(), progress: Cycles.show)
@@ -18,6 +18,9 @@ enum Cycles {
     private static let asked = ProcessInfo.processInfo.environment["MOONBUS_TORTURE_CYCLES"].flatMap { Int($0) }
 
     static func count(_ usual: Int) -> Int { asked ?? usual }
+
+    /// After which a test hangs; a cycle takes half a second.
+    static let minutes = 5 + (asked ?? 0) / 25
 
     static func show(_ cycle: Int, _ ledger: Ledger) {
         guard asked != nil, cycle % 50 == 0 else { return }

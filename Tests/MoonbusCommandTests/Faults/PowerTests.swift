@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension Faults {
-    @Suite(.timeLimit(.minutes(5))) struct PowerTests {
+    @Suite(.timeLimit(.minutes(Cycles.minutes))) struct PowerTests {
         @Test func `a power cut at any moment loses nothing that was acknowledged, and makes nothing twice`() async throws {
             let scratch = try Scratch()
             let torture = Torture(cycles: Cycles.count(25), fault: .power, disk: try Disk(in: scratch))
