@@ -44,7 +44,8 @@ struct Audit: CustomStringConvertible, Sendable {
 
     /// Asks the service on `port`, which must be the last one: everything that it owes is waited for.
     init(_ ledger: Ledger, port: Int) throws {
-        let connection = try Loopback(port: port)
+        let connection = try Loopback(port: port, patience: .seconds(90))
+        try Self.drain(connection)
         let pages = ledger.pages
         // A last fact of each key, which is behind all others in both places.
         for key in pages.keys {
@@ -65,6 +66,19 @@ struct Audit: CustomStringConvertible, Sendable {
 
     /// A number that no fact reaches.
     private static let last = 1_000_000_000
+
+    /// Waits until nothing is owed: a thousand kills leave more than one answer's time is for.
+    private static func drain(_ connection: Loopback) throws {
+        let clock = ContinuousClock()
+        let deadline = clock.now + .seconds(600)
+        while clock.now < deadline {
+            let subscriptions = try connection.ask("GET", "/statistics").json.value["subscriptions"]?.array ?? []
+            let owed = subscriptions.reduce(0) { $0 + ($1["queued"]?.integer ?? 0) + ($1["in_flight"]?.integer ?? 0) }
+            if !subscriptions.isEmpty, owed == 0 { return }
+            usleep(50_000)
+        }
+        throw Loopback.Failure(description: "the service still owes deliveries after ten minutes")
+    }
 
     /// Waits until both places have booked the same number, or no longer than is sensible: then the audit will say what is missing.
     private static func totals(_ connection: Loopback) throws -> (facts: Int, disorder: Int) {
