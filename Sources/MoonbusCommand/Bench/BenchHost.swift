@@ -66,8 +66,8 @@ struct BenchHost {
             if settledNow > settled { progress = clock.now }
             settled = settledNow
             guard clock.now - progress < Self.patience else { throw stalled(settled, of: count, await bus.statistics()) }
-            // Half a millisecond: a few per cent of the window, and the asking costs nothing then.
-            if settled < count, sent == count || sent - settled >= window { try await Task.sleep(for: .microseconds(500)) }
+            // Two milliseconds: a few per cent of the window, and the asking costs nothing then.
+            if settled < count, sent == count || sent - settled >= window { try await Task.sleep(for: .milliseconds(2)) }
         }
     }
 

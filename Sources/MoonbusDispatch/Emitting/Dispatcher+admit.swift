@@ -30,18 +30,17 @@ extension Dispatcher {
 
     func match(_ events: [Event], into matches: inout ContiguousArray<Router.Match>) {
         matches.removeAll(keepingCapacity: true)
-        matches.reserveCapacity(events.count)
         router.match(events, into: &matches)
     }
 
     // MARK: Room
 
-    /// Reserves a place for each match, or none and names a queue that is full. A queue that others wait for counts as full.
+    /// Reserves a place for each event of each match, or none and names a queue that is full. A queue that others wait for counts as full.
     func reserve(_ matches: ContiguousArray<Router.Match>, seeking: SubscriptionQueue?) -> SubscriptionQueue? {
         for index in matches.indices {
             let flow = flows[matches[index].queue]
-            if flow.pointee.room > 0, !flow.pointee.hasEmitters || matches[index].queue == seeking?.index {
-                flow.pointee.reserved += 1
+            if flow.pointee.room >= matches[index].count, !flow.pointee.hasEmitters || matches[index].queue == seeking?.index {
+                flow.pointee.reserved += matches[index].count
             } else {
                 release(matches[..<index])
                 return queues[Int(matches[index].queue)]
@@ -54,7 +53,7 @@ extension Dispatcher {
     func release(_ matches: ArraySlice<Router.Match>) {
         for match in matches {
             let flow = flows[match.queue]
-            flow.pointee.reserved -= 1
+            flow.pointee.reserved -= match.count
             // A queue that was retired meanwhile had to stay for this.
             if !flow.pointee.isServing, flow.pointee.reserved == 0, let queue = queues[Int(match.queue)] { freeIfIdle(queue) }
         }
@@ -93,7 +92,7 @@ extension Dispatcher {
     ///
     /// - Returns: why it can never have it.
     private func line(up admission: Admission, for full: SubscriptionQueue) -> EmitError? {
-        admission.share = admission.matches.reduce(0) { $1.queue == full.index ? $0 + 1 : $0 }
+        admission.share = admission.matches.reduce(0) { $1.queue == full.index ? $0 + $1.count : $0 }
         let limit = full.flow.pointee.countMax
         guard admission.share > limit else { return nil }
         return EmitError(

@@ -2,10 +2,13 @@ internal import MoonbusEvents
 
 /// Who is owed an event: patterns by the trie, then each candidate's filter. Confined to the owner thread.
 final class Router {
-    /// An event of a batch, and a queue that is owed it.
+    /// Events of a batch that follow one another, and a queue that is owed them.
     struct Match {
-        var event: UInt32
-        var queue: UInt32
+        var events: Range<Int> { Int(first)..<Int(first) + count }
+        var count: Int { Int(length) }
+        let queue: UInt32
+        fileprivate let first: UInt32
+        fileprivate let length: UInt32
     }
 
     /// A subscription's place in the router.
@@ -17,7 +20,8 @@ final class Router {
     private var trie = SubscriptionTrie<UInt32>()
     /// By queue; only subscriptions with a filter are in it.
     private var filters: [UInt32: Filter] = [:]
-    private var found: [UInt32] = []
+    /// Queues of the run of events that is looked at, and of the event after it.
+    private var found: (run: [UInt32], next: [UInt32]) = ([], [])
     /// Changes with each subscription that comes or goes: what was matched under another generation may be out of date.
     private(set) var generation: UInt64 = 0
 
@@ -33,26 +37,43 @@ final class Router {
         trie.remove(route.token)
     }
 
-    /// Appends one match for each queue that is owed an event, by event.
+    /// Appends what each queue is owed: for each run of events that the same queues are owed, one match a queue.
+    ///
+    /// Events come in runs of one type, and whoever handles them then finds those of one queue side by side.
     func match(_ events: [Event], into matches: inout ContiguousArray<Match>) {
         Self.match(events, &trie, filters, &found, into: &matches)
     }
 
     /// One access to each variable for the whole batch, instead of an exclusivity check for each event.
     private static func match(
-        _ events: [Event], _ trie: inout SubscriptionTrie<UInt32>, _ filters: [UInt32: Filter], _ found: inout [UInt32],
-        into matches: inout ContiguousArray<Match>
+        _ events: [Event], _ trie: inout SubscriptionTrie<UInt32>, _ filters: [UInt32: Filter],
+        _ found: inout (run: [UInt32], next: [UInt32]), into matches: inout ContiguousArray<Match>
     ) {
+        var first = 0
+        func endRun(at end: Int, _ queues: [UInt32]) {
+            for queue in queues { matches.append(Match(queue: queue, first: UInt32(first), length: UInt32(end - first))) }
+            first = end
+        }
+        found.run.removeAll(keepingCapacity: true)
         // Through a pointer: an element that is taken out of an array is retained.
         events.withUnsafeBufferPointer { events in
             for index in events.indices {
-                found.removeAll(keepingCapacity: true)
-                events[index].withUnsafeType { trie.match($0, into: &found) }
-                for queue in found {
-                    if !filters.isEmpty, let filter = filters[queue], !filter.matches(events[index]) { continue }
-                    matches.append(Match(event: UInt32(truncatingIfNeeded: index), queue: queue))
-                }
+                if filters.isEmpty, index > 0, events[index].hasType(of: events[index - 1]) { continue }
+                found.next.removeAll(keepingCapacity: true)
+                events[index].withUnsafeType { trie.match($0, into: &found.next) }
+                if !filters.isEmpty { found.next.removeAll { filters[$0]?.matches(events[index]) == false } }
+                guard found.next != found.run else { continue }
+                endRun(at: index, found.run)
+                swap(&found.run, &found.next)
             }
         }
+        endRun(at: events.count, found.run)
+    }
+}
+
+extension Event {
+    @inline(__always)
+    fileprivate func hasType(of other: Event) -> Bool {
+        withUnsafeType { type in other.withUnsafeType { type.count == $0.count && type.elementsEqual($0) } }
     }
 }

@@ -6,7 +6,7 @@ extension Dispatcher {
     /// Puts freshly recorded events into the queues that they matched.
     ///
     /// - Parameters:
-    ///   - matches: by event, with a place reserved for each.
+    ///   - matches: with a place reserved for each of their events.
     ///   - generation: the router's, when they were matched: if subscriptions have come or gone since, it is done again, without regard to room.
     /// - Returns: how many of the events were duplicates: nobody gets them again.
     func place(
@@ -15,35 +15,72 @@ extension Dispatcher {
         var matches = matches
         release(matches[...])
         if generation != router.generation { match(events, into: &matches) }
+        // Through pointers: an element that is taken out of an array is retained and checked.
+        return events.withUnsafeBufferPointer { events in
+            recorded.withUnsafeBufferPointer { recorded in
+                matches.withUnsafeBufferPointer { matches in
+                    for match in matches { enqueue(events, recorded, match, ask) }
+                    return note(events, recorded, matches)
+                }
+            }
+        }
+    }
+
+    /// Queue by queue, not event by event: deliveries that are handed out together then lie together in memory.
+    private func enqueue(
+        _ events: UnsafeBufferPointer<Event>, _ recorded: UnsafeBufferPointer<Recorded>, _ match: Router.Match, _ ask: Ask?
+    ) {
+        let flow = flows[match.queue]
+        for index in match.events where !recorded[index].isDuplicate {
+            let position = recorded[index].position
+            let slot = owed.take()
+            let entry = owed[slot]
+            entry.pointee.event = events[index]
+            entry.pointee.position = position
+            entry.pointee.after = flow.pointee.last
+            entry.pointee.queue = match.queue
+            entry.pointee.stage = .queued
+            if position > 0 { flow.pointee.last = position }
+            flow.pointee.count += 1
+            if let ask {
+                let extra = Owed.Extra()
+                extra.ask = ask
+                extra.askIndex = index
+                entry.pointee.extra = extra
+                ask.expect(index)
+            }
+            if flow.pointee.isPlain {
+                flow.pointee.waiting.append(slot)
+            } else if let queue = queues[Int(match.queue)] {
+                enqueueByPolicy(slot, queue)
+            }
+        }
+        if flow.pointee.isPlain, !flow.pointee.isReady { ready(match.queue) }
+    }
+
+    /// Counts what was recorded, and shows it to those who look on.
+    ///
+    /// - Returns: how many were duplicates.
+    private func note(
+        _ events: UnsafeBufferPointer<Event>, _ recorded: UnsafeBufferPointer<Recorded>, _ matches: UnsafeBufferPointer<Router.Match>
+    ) -> Int {
         var duplicates = 0
         var ephemeral = 0
         var next = 0
         var last = lastPosition
         let hasTaps = !taps.isEmpty
-        // Through pointers: an element that is taken out of an array is retained and checked.
-        events.withUnsafeBufferPointer { events in
-            matches.withUnsafeBufferPointer { matches in
-                for index in events.indices {
-                    let place = recorded[index]
-                    let first = next
-                    while next < matches.count, matches[next].event == index {
-                        if !place.isDuplicate {
-                            enqueue(events[index], position: place.position, in: matches[next].queue, ask: ask, askIndex: index)
-                        }
-                        next += 1
-                    }
-                    if place.isDuplicate {
-                        duplicates += 1
-                        continue
-                    }
-                    if place.position > 0 { last = place.position } else { ephemeral += 1 }
-                    if first == next {
-                        counts.unmatched &+= 1
-                        unmatched.note(events[index], typesMax: configuration.unmatchedTypesMax)
-                    }
-                    if hasTaps { show(events[index]) }
-                }
+        for index in events.indices {
+            while next < matches.count, matches[next].events.upperBound <= index { next += 1 }
+            if recorded[index].isDuplicate {
+                duplicates += 1
+                continue
             }
+            if recorded[index].position > 0 { last = recorded[index].position } else { ephemeral += 1 }
+            if next == matches.count || index < matches[next].events.lowerBound {
+                counts.unmatched &+= 1
+                unmatched.note(events[index], typesMax: configuration.unmatchedTypesMax)
+            }
+            if hasTaps { show(events[index]) }
         }
         lastPosition = last
         counts.recorded &+= UInt64(events.count - duplicates - ephemeral)
@@ -51,33 +88,6 @@ extension Dispatcher {
         counts.duplicates &+= UInt64(duplicates)
         recordedSinceTrim += events.count
         return duplicates
-    }
-
-    @inline(__always)
-    private func enqueue(_ event: Event, position: UInt64, in queue: UInt32, ask: Ask?, askIndex: Int) {
-        let flow = flows[queue]
-        let slot = owed.take()
-        let entry = owed[slot]
-        entry.pointee.event = event
-        entry.pointee.position = position
-        entry.pointee.after = flow.pointee.last
-        entry.pointee.queue = queue
-        entry.pointee.stage = .queued
-        if position > 0 { flow.pointee.last = position }
-        flow.pointee.count += 1
-        if let ask {
-            let extra = Owed.Extra()
-            extra.ask = ask
-            extra.askIndex = askIndex
-            entry.pointee.extra = extra
-            ask.expect(askIndex)
-        }
-        if flow.pointee.isPlain {
-            flow.pointee.waiting.append(slot)
-            if !flow.pointee.isReady { ready(queue) }
-        } else if let queue = queues[Int(queue)] {
-            enqueueByPolicy(slot, queue)
-        }
     }
 
     /// Gives an event that is in no log (a tick, a result, a source's start) to its subscription.

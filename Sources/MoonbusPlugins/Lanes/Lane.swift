@@ -78,7 +78,9 @@ final class Lane {
         return takes
     }
 
-    private var hasRoom: Bool { !hasEnded && output.size + (area?.used ?? 0) < Self.backlogMax }
+    private var hasRoom: Bool { !hasEnded && waitingSize < Self.backlogMax }
+
+    private var waitingSize: Int { output.size + (area?.used ?? 0) }
 
     // MARK: Sending
 
@@ -240,10 +242,10 @@ final class Lane {
         noteRoom()
     }
 
-    /// Tells those who wait for room when there is some again.
+    /// Tells those who wait for room when there is plenty again: with a thousand plugins, each is asked then.
     private func noteRoom() {
         area?.note(finished: page.finished)
-        guard isAwaited, hasRoom else { return }
+        guard isAwaited, !hasEnded, waitingSize <= Self.backlogMax / 2 else { return }
         isAwaited = false
         host.announceRoom(onLane: number)
     }
