@@ -23,6 +23,6 @@ import Testing
         let scratch = try Scratch()
         let outcome = try await Executable.run(["lane"] + arguments, in: scratch.url)
         #expect(outcome.status == 64)
-        #expect(outcome.errors.contains("open, socket, exec, fork, code, protect, kill, thread"))
+        #expect(outcome.errors.contains("open, socket, exec, fork, code, protect, kill, thread, remove, truncate"))
     }
 }

@@ -44,12 +44,12 @@ import Testing
 
     @Test func `a run that uses more CPU time than limit and margin is convicted, a longer one of many runs is not`() {
         var watch = LaneWatch()
-        #expect(watch.look(at: running(3), cpu: .seconds(5), isBusy: true, limits: limits) == .fine)
-        #expect(watch.look(at: running(3), cpu: .milliseconds(6_700), isBusy: true, limits: limits) == .slow(context: 7))
+        #expect(watch.look(at: running(3), cpu: .seconds(5), isBusy: true, keepsMemory: false, limits: limits) == .fine)
+        #expect(watch.look(at: running(3), cpu: .milliseconds(6_700), isBusy: true, keepsMemory: false, limits: limits) == .slow(context: 7))
         #expect(
-            watch.look(at: running(3), cpu: .milliseconds(6_800), isBusy: true, limits: limits)
+            watch.look(at: running(3), cpu: .milliseconds(6_800), isBusy: true, keepsMemory: false, limits: limits)
                 == .overran(CPU: .milliseconds(1_800), limit: .seconds(1)))
-        #expect(watch.look(at: running(5), cpu: .milliseconds(6_900), isBusy: true, limits: limits) == .slow(context: 7))
+        #expect(watch.look(at: running(5), cpu: .milliseconds(6_900), isBusy: true, keepsMemory: false, limits: limits) == .slow(context: 7))
     }
 
     @Test func `a lane is not convicted for the time in which nobody looked`() {
@@ -71,13 +71,34 @@ import Testing
     @Test func `a lane that waits on a loaded machine is not convicted, one that stands still is`() {
         var watch = LaneWatch()
         let strict = LaneWatch.Limits(overrun: .milliseconds(750), silence: .zero)
-        _ = watch.look(at: running(3), cpu: .seconds(5), isBusy: true, limits: limits)
-        #expect(watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: true, limits: limits) == .slow(context: 7))
-        guard case .silent = watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: true, limits: strict) else {
+        _ = watch.look(at: running(3), cpu: .seconds(5), isBusy: true, keepsMemory: false, limits: limits)
+        #expect(watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: true, keepsMemory: false, limits: limits) == .slow(context: 7))
+        guard case .silent = watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: true, keepsMemory: false, limits: strict) else {
             Issue.record("a busy lane that uses no CPU gives no sign of life")
             return
         }
-        #expect(watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: false, limits: limits) == .slow(context: 7))
+        #expect(watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: false, keepsMemory: false, limits: limits) == .slow(context: 7))
+    }
+
+    @Test func `a lane that keeps the memory of what it has answered is convicted, one that still runs what was given up is not`() {
+        let limits = LaneWatch.Limits(overrun: .milliseconds(750), silence: .seconds(10))
+        let idle = LanePage.Reading(sequence: 4, task: 1, context: 7, limit: .seconds(20))
+        let runs = LanePage.Reading(sequence: 5, task: 1, context: 7, limit: .seconds(20))
+        func verdicts(_ reading: LanePage.Reading, keepsMemory: (Int) -> Bool, seconds: Int) -> [LaneWatch.Verdict] {
+            var watch = LaneWatch()
+            let start = monotonicNanoseconds()
+            return (0...seconds).map {
+                watch.look(
+                    at: reading, cpu: .seconds(5), isBusy: false, keepsMemory: keepsMemory($0), limits: limits,
+                    now: start + UInt64($0) * 1_000_000_000)
+            }
+        }
+        let kept = verdicts(idle, keepsMemory: { _ in true }, seconds: 11)
+        #expect(kept.dropLast().allSatisfy { $0 == .fine } && kept.last == .hoarded(.seconds(11)))
+        #expect(verdicts(idle, keepsMemory: { $0 % 8 != 0 }, seconds: 40).allSatisfy { $0 == .fine })
+        // Its limit, the margin and the silence: 30.75 s.
+        let running = verdicts(runs, keepsMemory: { _ in true }, seconds: 31)
+        #expect(running.dropLast().allSatisfy { if case .hoarded = $0 { false } else { true } } && running.last == .hoarded(.seconds(31)))
     }
 }
 

@@ -325,6 +325,11 @@ extension Dispatcher {
         guard let original = names[name.original], original.phase == .serving, case .events = original.spec.trigger,
             let all = try? EventPattern(">")
         else { return opened(.success(())) }  // the letter's subscription is not there, as the caller will find
+        if replays.reopening[name] != nil {
+            replays.reopening[name]?.append(opened)
+            return
+        }
+        replays.reopening[name] = [opened]
         let order = replays.open[name.number]?.order ?? ReplayOrder(plugin: original.spec.plugin, pattern: all)
         let position = max(1, letter.position)
         let stretch = ReplayStretch(first: position, last: position, count: 1)
@@ -337,7 +342,7 @@ extension Dispatcher {
                 _ = self.replays.end(name)
                 if queue.phase != .retired { self.retire(queue, inJournal: false) }
             }
-            opened(result)
+            for opened in self.replays.reopening.removeValue(forKey: name) ?? [] { opened(result) }
             // Whoever wanted it has a hold of its own by now, or has given up.
             queue.replay?.holds -= 1
             if queue.phase != .retired { self.deliveryEnded(queue) }

@@ -220,6 +220,8 @@ struct ReplayTable {
     private(set) var over: [ReplayStatus] = []
     /// Replays on their way to being open.
     var beginning = 0
+    /// Parts that are opened again for dead letters, and who waits for that.
+    var reopening: [ReplayName: [@Sendable (Result<Void, JournalError>) -> Void]] = [:]
 
     mutating func add(_ part: ReplayPart) {
         var replay = open[part.name.number] ?? Open(order: part.order, stretch: part.stretch, originals: [], all: [])

@@ -45,7 +45,7 @@ extension Dispatcher {
     }
 
     private func revive(_ letter: DeadLetter, _ completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) throws(JournalError) {
-        if names[letter.subscription] == nil, let name = ReplayName(letter.subscription) {
+        if let name = ReplayName(letter.subscription), names[letter.subscription] == nil || replays.reopening[name] != nil {
             return reopen(name, for: letter) { result in
                 do throws(JournalError) {
                     try result.get()

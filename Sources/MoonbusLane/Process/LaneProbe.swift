@@ -20,6 +20,10 @@ package enum LaneProbe: String, CaseIterable, Sendable {
     case kill
     /// Starts a thread.
     case thread
+    /// Takes pages of the shared memory from the host: its next access would be a SIGBUS.
+    case remove
+    /// Makes the shared memory shorter: the same.
+    case truncate
     /// Forbidden nothing: waits a millisecond and ends with status 0. Shows that what is allowed works.
     case none
 
@@ -42,6 +46,10 @@ package enum LaneProbe: String, CaseIterable, Sendable {
             _ = mprotect(memory, 4_096, PROT_READ | PROT_EXEC)
         case .kill: _ = Glibc.kill(1, 0)
         case .thread: _ = spawnThread(stackSize: 1 << 20) {}
+        case .remove:
+            let memory = mmap(nil, 4_096, PROT_READ | PROT_WRITE, MAP_SHARED | Int32(MAP_ANONYMOUS), -1, 0)
+            _ = madvise(memory, 4_096, Int32(MADV_REMOVE))
+        case .truncate: _ = ftruncate(LaneProcess.socket, 0)
         case .none:
             var pause = timespec(tv_sec: 0, tv_nsec: 1_000_000)
             nanosleep(&pause, nil)

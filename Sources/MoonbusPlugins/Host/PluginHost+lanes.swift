@@ -201,10 +201,8 @@ extension PluginHost {
         var cpu: Duration?
         if case .process(let process) = lane.home { cpu = LaneSpawn.cpuTime(of: process) }
         let limits = LaneWatch.Limits(overrun: configuration.overrun, silence: configuration.silence)
-        switch lane.watch.look(at: lane.page.read(), cpu: cpu, isBusy: isBusy, limits: limits) {
-        case .fine:
-            guard lane.hoards(at: monotonicNanoseconds()) > configuration.silence else { return }
-            convict(lane, "it answered its deliveries and did not give their memory back")
+        switch lane.watch.look(at: lane.page.read(), cpu: cpu, isBusy: isBusy, keepsMemory: lane.keepsMemory(), limits: limits) {
+        case .fine: break
         case .slow(let number):
             guard let context = UInt32(exactly: number).flatMap({ lane.contexts[$0] }), lane.contexts.count > 1 else { return }
             context.wasSlow()
@@ -212,6 +210,8 @@ extension PluginHost {
         case .overran(let used, let limit):
             convict(lane, "it ran for \(milliseconds(used)) ms of CPU time, its limit is \(milliseconds(limit)) ms")
         case .silent(let time): convict(lane, "it had work and gave no sign for \(milliseconds(time)) ms")
+        case .hoarded(let time):
+            convict(lane, "it answered its deliveries and did not give their memory back for \(milliseconds(time)) ms")
         }
     }
 

@@ -48,8 +48,6 @@ final class Lane {
     private var isMarked = false
     /// Somebody was told that there is no room, and is to be told when there is.
     private var isAwaited = false
-    /// When it was first seen to keep the memory of deliveries that it had answered, CLOCK_MONOTONIC, nanoseconds; 0: it does not.
-    private var hoardingSince: UInt64 = 0
 
     /// - Parameter socket: non-blocking; closed by this object.
     init(number: Int, home: Home, socket: Int32, page: LanePage, area: LaneArea?, resident: String?, host: PluginHost) {
@@ -250,16 +248,11 @@ final class Lane {
         host.announceRoom(onLane: number)
     }
 
-    /// How long it has kept the memory of deliveries although it has answered all of them. Between the two lie microseconds, in a lane that means
-    /// well; one that never gives it back would take no more deliveries and never look busy.
-    func hoards(at now: UInt64) -> Duration {
+    /// Whether it has answered everything and not given the memory of it back. Between the two lie microseconds, in a lane that means well; one
+    /// that never does would take no more deliveries and never look busy.
+    func keepsMemory() -> Bool {
         area?.note(finished: page.finished)
-        guard flights.count == 0, output.isEmpty, !builder.isOpen, (area?.used ?? 0) > 0 else {
-            hoardingSince = 0
-            return .zero
-        }
-        if hoardingSince == 0 { hoardingSince = now }
-        return .nanoseconds(Int64(clamping: now - hoardingSince))
+        return flights.count == 0 && output.isEmpty && !builder.isOpen && (area?.used ?? 0) > 0
     }
 
     // MARK: Receiving

@@ -37,6 +37,45 @@ import Testing
         #expect(statistics.unmatchedTypes.map(\.count) == [2, 1, 2])
     }
 
+    @Test func `a batch of any types and filters reaches each subscription in order, once, and what nobody wants is counted`() async throws {
+        var configuration = BusConfiguration()
+        configuration.ephemeral = [try EventPattern("e")]
+        let test = try await TestBus(configuration: configuration)
+        let a = try await test.plugin("a", "a")
+        let all = try await test.plugin("all", "*")
+        let even = TestEndpoint(test.bus) { _ in .done(nil) }
+        var spec = try test.spec("even", "*")
+        spec.trigger = .events(try EventPattern("*"), try Filter(JSON(#"{"data":{"even":[true]}}"#)))
+        try await test.replace("even", [spec], by: even)
+        let late = Answers()
+        var batch: [Event] = []
+        // Runs of one type, runs of a single event, runs of several types that the same subscriptions want, and some twice.
+        let types = ["a", "a", "a", "b", "c", "c", "x.y", "x.y", "a", "e", "x.z", "b", "b", "a"]
+        for round in 0..<8 {
+            for (index, type) in types.enumerated() {
+                let number = round * types.count + index
+                let isEven = (number / 3).isMultiple(of: 2)
+                batch.append(try event(type, id: "\(number % 100)-\(type)", data: #"{"even":\#(isEven)}"#))
+            }
+        }
+        test.bus.submit(batch, settled: { late.add($0) }, settledWithin: .seconds(2)) { _ in }
+        test.catchUp()
+        var seen: Set<String> = []
+        let wanted = batch.filter { $0.typeText == "e" || seen.insert($0.id).inserted }
+        let flat = wanted.filter { !$0.typeText.contains(".") }
+        #expect(a.ids == flat.filter { $0.typeText == "a" }.map(\.id))
+        #expect(all.ids == flat.map(\.id))
+        #expect(even.ids == flat.filter { $0.data?.text == #"{"even":true}"# }.map(\.id))
+        let statistics = await test.bus.statistics()
+        #expect(statistics.unmatched == UInt64(wanted.count - flat.count))
+        #expect(statistics.duplicates == UInt64(batch.count - wanted.count))
+        #expect(statistics.recorded == UInt64(wanted.count { $0.typeText != "e" }))
+        #expect(late.receipts.map(\.results.count) == batch.map { event in
+            guard !event.typeText.contains(".") else { return 0 }
+            return 1 + (event.typeText == "a" ? 1 : 0) + (event.data?.text == #"{"even":true}"# ? 1 : 0)
+        }.enumerated().map { late.receipts[$0.offset].isDuplicate ? 0 : $0.element })
+    }
+
     @Test func `who waits until settled gets each subscription's result in the order of the subscriptions`() async throws {
         let test = try await TestBus()
         try await test.plugin("one", "a", policy: .init(retry: .init(attempts: 1))) { _ in .failed("boom") }

@@ -21,8 +21,9 @@ import Testing
 
     /// Waits until a replay is over.
     @discardableResult
-    private func end(of number: UInt32, _ test: TestBus) async throws -> ReplayStatus {
+    private func end(of number: UInt32, _ test: TestBus, _ journal: DeferredJournal? = nil) async throws -> ReplayStatus {
         for _ in 0..<10_000 {
+            journal?.answer()
             test.catchUp()
             let status = try await test.bus.replays(of: "p").first { $0.number == number }
             if let status, status.state == .done || status.state == .ended { return status }
@@ -221,6 +222,70 @@ import Testing
         #expect(try await end(of: fourth.number, test).reason == "its plugin was removed")
         guard case .subscriptions(let known) = try await test.bus.ask(.subscriptions) else { return }
         #expect(known.isEmpty)
+    }
+
+    @Test func `dead letters of a replay that are retried together all get another run`() async throws {
+        let clock = ManualClock()
+        let journal = DeferredJournal(clock: clock)
+        let test = try await TestBus(journal: journal, clock: clock)
+        let policy = SubscriptionPolicy(retry: .init(attempts: 1))
+        try await journal.answering(test) {
+            try await test.plugin("p", "a", policy: policy) { Self.isReplay($0) ? .failed("no") : .done(nil) }
+            try await test.bus.emit((1...3).map { try event("a", id: "\($0)") })
+        }
+        let begun = try await journal.answering(test) { try await test.bus.beginReplay(order()) }
+        #expect(try await journal.answering(test) { try await end(of: begun.number, test, journal) }.dead == 3)
+        let letters = try await test.bus.deadLetters().map(\.id)
+        #expect(letters.count == 3)
+
+        let mended = TestEndpoint(test.bus, Self.answering)
+        try await journal.answering(test) {
+            try await test.replace("p", [test.spec("p", "a", policy: policy)], by: mended)
+            // Each is brought back in its own time: the replay must not end between two of them.
+            try await withThrowingTaskGroup { group in
+                for letter in letters { group.addTask { try await test.bus.retry(deadLetter: letter) } }
+                try await group.waitForAll()
+            }
+        }
+        #expect(try await end(of: begun.number, test, journal).done == 3)
+        #expect(mended.ids.sorted() == ["1", "2", "3"])
+        #expect(try await test.bus.deadLetters().isEmpty)
+    }
+
+    @Test func `a number that a replay may have had is not given to another one`() async throws {
+        let clock = ManualClock()
+        let journal = DeferredJournal(clock: clock)
+        let test = try await TestBus(journal: journal, clock: clock)
+        try await journal.answering(test) {
+            try await test.plugin("p", "a", Self.answering)
+            try await test.bus.emit(event("a", id: "1"))
+        }
+        journal.refuseRetirements(1)
+        let first = try await journal.answering(test) { try await test.bus.beginReplay(order()) }
+        _ = try await end(of: first.number, test, journal)
+        // The name by which numbers are drawn could not be retired: it still has the first one's.
+        await #expect(throws: ReplayError.self) { try await journal.answering(test) { try await test.bus.beginReplay(order()) } }
+        let third = try await journal.answering(test) { try await test.bus.beginReplay(order()) }
+        #expect(third.number != first.number)
+        #expect(try await end(of: third.number, test, journal).done == 1)
+    }
+
+    @Test func `a bus with an open replay starts although its dead letters cannot be read`() async throws {
+        let clock = ManualClock()
+        let journal = DeferredJournal(clock: clock)
+        let first = try await TestBus(journal: journal, clock: clock)
+        try await journal.answering(first) {
+            try await first.plugin("p", "a") { Self.isReplay($0) ? nil : .done(nil) }
+            try await first.bus.emit(event("a", id: "1"))
+        }
+        let begun = try await journal.answering(first) { try await first.bus.beginReplay(order()) }
+        try await journal.answering(first) { try await first.crash() }
+
+        journal.hideLetters()
+        let second = try await TestBus(journal: journal, clock: clock)
+        let endpoint = try await journal.answering(second) { try await second.plugin("p", "a", Self.answering) }
+        #expect(try await end(of: begun.number, second, journal).done == 1)
+        #expect(endpoint.ids == ["1"])
     }
 
     @Test func `what cannot be replayed is refused and says why`() async throws {

@@ -8,6 +8,8 @@ final class DeferredJournal: Journal {
     private struct State {
         var answers: [@Sendable () -> Void] = []
         var refusals = 0
+        var retirementRefusals = 0
+        var hidesLetters = false
     }
 
     private let inner: InMemoryJournal
@@ -34,6 +36,31 @@ final class DeferredJournal: Journal {
         state.withLock { $0.refusals = count }
     }
 
+    /// Makes the next calls of `retire` fail.
+    func refuseRetirements(_ count: Int) {
+        state.withLock { $0.retirementRefusals = count }
+    }
+
+    /// Makes every reading of dead letters fail.
+    func hideLetters() {
+        state.withLock { $0.hidesLetters = true }
+    }
+
+    /// Answers whatever is called until `work` has ended, and everything that follows from it.
+    func answering<Value: Sendable>(_ test: TestBus, _ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
+        let isOver = Mutex(false)
+        async let value = {
+            defer { isOver.withLock { $0 = true } }
+            return try await work()
+        }()
+        while !isOver.withLock({ $0 }) {
+            answer()
+            test.catchUp()
+            await Task.yield()
+        }
+        return try await value
+    }
+
     private func later(_ answer: @escaping @Sendable () -> Void) {
         state.withLock { $0.answers.append(answer) }
     }
@@ -47,6 +74,11 @@ final class DeferredJournal: Journal {
     }
 
     func retire(_ names: [String], completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) {
+        let isRefused = state.withLock { state in
+            defer { state.retirementRefusals = max(0, state.retirementRefusals - 1) }
+            return state.retirementRefusals > 0
+        }
+        if isRefused { return later { completion(.failure(JournalError(.unavailable, "the disk is gone"))) } }
         inner.retire(names) { result in self.later { completion(result) } }
     }
 
@@ -60,6 +92,9 @@ final class DeferredJournal: Journal {
     }
 
     func read(_ question: JournalQuestion, completion: @escaping @Sendable (Result<JournalAnswer, JournalError>) -> Void) {
+        if case .deadLetters = question, state.withLock({ $0.hidesLetters }) {
+            return completion(.failure(JournalError(.damaged, "a letter can't be read")))
+        }
         // The bus reads its start from it: that is answered at once.
         inner.read(question, completion: completion)
     }
