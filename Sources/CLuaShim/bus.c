@@ -3,6 +3,9 @@
  * An emit is staged as an effect right where the outcome record will carry it (effects.c): no copy, no call.
  */
 #include "internal.h"
+#include "event.h"
+#include "library.h"
+#include "patterns.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,7 @@
 /* Contexts: one lua_State each, made, furnished by the host, sealed, dropped. */
 #include "key_cache.h"
+#include "json.h"
+#include "library.h"
 #include "tasks.h"
 
 #include <stdio.h>

@@ -5,6 +5,7 @@
  * coroutines around it: a waiting host function yields one private value, and each resume that sees it yields it on.
  */
 #include "internal.h"
+#include "library.h"
 
 enum {
     CLOSE_DEPTH_MAX = 150,         /* nested coroutine.close: each is a C recursion that Lua does not count (corpus s21) */

@@ -4,6 +4,7 @@
  * lua_pcallk (so that `__close` handlers run inside the limits) and notes what it came to in the run.
  */
 #include "tasks.h"
+#include "event.h"
 
 #include <stdlib.h>
 #include <time.h>

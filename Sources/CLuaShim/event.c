@@ -4,6 +4,8 @@
  * each time. Field names are interned once a context; a lookup compares addresses.
  */
 #include "key_cache.h"
+#include "event.h"
+#include "library.h"
 
 /* docs/frames.md, "Event record": sizes of the variable fields, in their order. */
 typedef struct {

@@ -4,6 +4,8 @@
  * fixed buffers; only a script's own __tostring runs script code, protected and under the limit of the run.
  */
 #include "internal.h"
+#include "json.h"
+#include "library.h"
 
 #include <stdio.h>
 

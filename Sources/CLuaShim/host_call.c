@@ -4,6 +4,8 @@
  * is gone does this file push results, raise, or yield: no error ever unwinds through the host.
  */
 #include "internal.h"
+#include "event.h"
+#include "library.h"
 
 static int fail_argument(lua_State *L, const moonbus_host_entry *entry, int index, const char *expected) {
     return luaL_error(L, "bad argument #%d to '%s' (%s expected, got %s)", index, entry->name, expected,

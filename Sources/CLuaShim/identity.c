@@ -6,6 +6,7 @@
  * that they came in: moonbus_identity_keep is called before that.
  */
 #include "internal.h"
+#include "event.h"
 
 typedef struct {
     uint64_t v0, v1, v2, v3, tail;

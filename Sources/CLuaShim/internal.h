@@ -18,7 +18,8 @@
 #define _GNU_SOURCE /* sigjmp_buf, clockid_t, dladdr; so this header comes first */
 #endif
 
-#include "CLuaShim.h"
+#include "arena.h"
+#include "fault.h"
 
 #include <lua5.4/lauxlib.h> /* where Debian has them */
 #include <lua5.4/lua.h>
@@ -39,90 +40,6 @@
 #define MOONBUS_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 /* Keeps the compiler from moving memory accesses across it: the signal handler must see them in program order. */
 #define MOONBUS_BARRIER() __asm__ __volatile__("" ::: "memory")
-
-typedef struct moonbus_run moonbus_run;
-
-/* ---- arena.c ------------------------------------------------------------------------------------------------------ */
-
-enum { MOONBUS_ARENA_CLASSES = 65 + 8 * 24 };
-
-enum {
-    MOONBUS_SLOT_COUNT = 2048, /* threads a context that get a slot; later ones get ordinary blocks */
-    MOONBUS_SLOT_SIZE = 8 << 20, /* bytes of the largest stack: about 100,000 levels of recursion; Lua's own limit is twice that */
-    MOONBUS_NEAR_SLOT_COUNT = 16, /* slots that come with the context; the rest is mapped when it is needed */
-};
-
-/* Bytes of a new thread's stack in Lua 5.4: (BASIC_STACK_SIZE 40 + EXTRA_STACK 5) slots of 16 bytes. */
-enum { MOONBUS_INITIAL_STACK_SIZE = 45 * 16 };
-
-typedef struct {
-    uint32_t size;    /* bytes in use; 0: free */
-    uint32_t moving;  /* 1: Lua will free the old block, which is this one, next */
-    int32_t next_free;
-    uint32_t resident; /* high water of `size` since pages were last given back */
-} moonbus_stack_slot;
-
-typedef struct moonbus_far_slots moonbus_far_slots;
-
-typedef struct {
-    char *base;             /* of slot 0; NULL: there are no slots, Lua stacks are ordinary blocks */
-    moonbus_far_slots *far; /* slots from MOONBUS_NEAR_SLOT_COUNT on; NULL: not needed yet */
-    int32_t first_free, fresh; /* `fresh`: slots from here on were never used */
-    lua_State *owners[MOONBUS_NEAR_SLOT_COUNT];
-    moonbus_stack_slot slots[MOONBUS_NEAR_SLOT_COUNT];
-} moonbus_stack_slots;
-
-typedef struct {
-    char *base, *bump, *end; /* [bump, end) has been handed out at least once */
-    size_t used, peak, cap;  /* live bytes, rounded up to their size class */
-    size_t mapped_size;      /* of the whole mapping, from `base` */
-    uint64_t refused_count;
-    uint64_t fail_after; /* for tests: allocations that still succeed, plus one; 0: no limit */
-    moonbus_run *run;    /* of the lane: where something must be done outside the kill zone; NULL: there is none */
-    lua_State *new_thread; /* its stack is the next allocation of the initial stack's size */
-    uintptr_t *recorder;   /* only while stack_slots.c calibrates: where to copy the caller's frame */
-    void *blocks;          /* AddressSanitizer build: list of all blocks */
-    bool pins_stacks;      /* new threads get slots */
-    bool stack_overflowed; /* a stack wanted to outgrow its slot: Lua reports it as "not enough memory" */
-    uint64_t free_small;   /* bit n: the list of class n + 1 is not empty */
-    uint32_t free_lists[MOONBUS_ARENA_CLASSES]; /* distance of the first block from `end`, in 16 bytes; 0: none */
-    moonbus_stack_slots slots;
-} moonbus_arena;
-
-/* Maps an arena for `cap` live bytes, with a head of `head_size` bytes, zeroed, that begins with the moonbus_arena.
- * NULL when the address space or the page tables are exhausted. */
-moonbus_arena *moonbus_arena_open(size_t head_size, size_t cap);
-/* Drops everything at once, the head too, whatever state it is in. */
-void moonbus_arena_close(moonbus_arena *arena);
-/* A lua_Alloc; `arena` is a moonbus_arena. Never raises, makes no libc call but memcpy (and madvise, mmap). */
-void *moonbus_arena_allocate(void *arena, void *block, size_t old_size, size_t new_size);
-size_t moonbus_arena_touched(const moonbus_arena *arena);
-
-/* ---- stack_slots.c ------------------------------------------------------------------------------------------------ */
-
-enum { MOONBUS_FRAME_WORDS = 40 };
-
-/* Finds out, once a process, how to recognise Lua's stack reallocations (see stack_slots.c). */
-void moonbus_stack_slots_calibrate(void);
-/* How a request that moves a stack looks, as words above the allocator's frame address. `caller_word` 0: unknown. */
-typedef struct {
-    bool is_usable;
-    size_t caller_word, thread_word;
-    uintptr_t caller; /* return address inside luaD_reallocstack */
-} moonbus_stack_signature;
-extern moonbus_stack_signature moonbus_stack_move;
-/* `base`: room for MOONBUS_NEAR_SLOT_COUNT slots, 16-byte aligned. */
-void moonbus_stack_slots_open(moonbus_stack_slots *slots, char *base);
-void moonbus_stack_slots_close(moonbus_stack_slots *slots);
-/* The slot of a new thread; NULL when there is none. May map memory, and leaves the kill zone of `run` for that. */
-void *moonbus_stack_slots_take(moonbus_stack_slots *slots, lua_State *thread, size_t size, moonbus_run *run);
-bool moonbus_stack_slots_hold(const moonbus_stack_slots *slots, const void *block);
-/* The slot's block of a thread whose stack Lua is about to move, and its size; NULL when it has no slot. */
-void *moonbus_stack_slots_moving(moonbus_stack_slots *slots, const lua_State *thread, size_t *old_size);
-/* Gives the block at `block` a new size, in place. `frees_old`: Lua will free the old block, which is the same, next. */
-void moonbus_stack_slots_resize(moonbus_stack_slots *slots, void *block, size_t new_size, bool frees_old);
-/* Returns the bytes that came free: 0 when this was the free that follows a move in place. */
-size_t moonbus_stack_slots_free(moonbus_stack_slots *slots, void *block);
 
 /* ---- tasks, contexts, lanes --------------------------------------------------------------------------------------- */
 
@@ -146,22 +63,6 @@ typedef struct moonbus_task {
     struct moonbus_task *next_idle;
     struct moonbus_task *next; /* all tasks of the context */
 } moonbus_task;
-
-enum { MOONBUS_TEXT_MAX = 4096, MOONBUS_FILE_MAX = 256 };
-
-/* Every character of a fault may need an escape of six. */
-enum { MOONBUS_FAULT_JSON_MAX = 6 * (2 * MOONBUS_TEXT_MAX + MOONBUS_FILE_MAX) + 256 };
-
-/* What went wrong in the run in progress, as bounded, printable UTF-8. */
-typedef struct {
-    const char *kind; /* error, memory, timeout, killed, syntax */
-    size_t message_size, traceback_size, file_size;
-    int line;
-    bool is_located; /* file, line and traceback are set */
-    char message[MOONBUS_TEXT_MAX];
-    char traceback[MOONBUS_TEXT_MAX];
-    char file[MOONBUS_FILE_MAX];
-} moonbus_fault;
 
 typedef struct moonbus_host_entry {
     struct moonbus_host_entry *next;
@@ -372,118 +273,5 @@ void moonbus_outcome_append_fault(moonbus_context *context, moonbus_task *task, 
 
 /* Makes the delivery's identity of the first of its records, once. */
 void moonbus_identity_keep(moonbus_task *task, const uint8_t *record);
-
-/* ---- fault.c -------------------------------------------------------------------------------------------------------- */
-
-/* Message handler: notes place and traceback, leaves the error value alone. Stack [-0, +0, never raises]. */
-int moonbus_fault_handler(lua_State *L);
-void moonbus_fault_locate(lua_State *L, moonbus_fault *fault);
-void moonbus_fault_reset(moonbus_fault *fault);
-/* Turns the error value on top of the stack into fault->message; may call a __tostring, protected.
- * Stack [-1, +0, never raises]. */
-void moonbus_fault_describe(lua_State *L, moonbus_fault *fault);
-void moonbus_fault_set_message(moonbus_fault *fault, const char *text, size_t size);
-/* Writes JSON; returns its size, at most MOONBUS_FAULT_JSON_MAX. */
-size_t moonbus_fault_encode(const moonbus_fault *fault, char *out, size_t capacity);
-/* Copies as printable UTF-8: control characters and bad bytes become \xNN, too long ends in "…". Returns the size. */
-size_t moonbus_text_copy(char *out, size_t capacity, const char *text, size_t size);
-
-/* ---- library of the scripts ----------------------------------------------------------------------------------------- */
-
-/* What the shim adds to, or replaces in, each library; ended by a NULL name. */
-extern const luaL_Reg moonbus_base_functions[], moonbus_string_functions[], moonbus_table_functions[], moonbus_math_functions[],
-    moonbus_coroutine_functions[], moonbus_json_functions[], moonbus_bus_functions[], moonbus_time_functions[];
-/* Take the functions of Lua's own that the shim's call. Stack: the library on top [-0, +0, may raise]. */
-void moonbus_adopt_strings(lua_State *L);
-void moonbus_adopt_tables(lua_State *L);
-
-/* ---- library.c ------------------------------------------------------------------------------------------------------ */
-
-/* Gathers, once a process, what libraries are made of. */
-void moonbus_library_prepare(void);
-/* Each may raise (memory). Stack [-0, +0, may raise]. */
-void moonbus_open_library(lua_State *L);
-void moonbus_open_json(lua_State *L);
-void moonbus_open_event(lua_State *L);
-/* Makes read-only what is in the globals already. Stack [-0, +0, may raise]. */
-void moonbus_library_seal(lua_State *L);
-/* If the table at `index` gets its members when they are asked for: gives it all of them, so that it is as any other.
- * Stack [-0, +0, may raise (memory)]. */
-void moonbus_library_complete(lua_State *L, int index);
-/* Which library the table belongs to, and its members' ordinal; false: too many tables or functions. */
-bool moonbus_library_place(moonbus_host_entry *entry, const moonbus_host_entry *others);
-
-/* Pushes what `tostring` gives: honours __tostring and __name, no addresses. Stack [-0, +1, may raise]. */
-const char *moonbus_push_text(lua_State *L, int index, size_t *size);
-/* Private values: the address is the value. */
-extern const char moonbus_key_null, moonbus_key_modules, moonbus_key_wait;
-/* Replaces the table on top by a read-only view of it. Stack [-1, +1, may raise]. */
-void moonbus_push_sealed(lua_State *L);
-/* Replaces the table on top, and all tables inside it, by read-only views. Stack [-1, +1, may raise]. */
-void moonbus_push_sealed_deep(lua_State *L);
-/* If the value at `index` is a read-only view, pushes the table behind it. That table, or else the one at `index`, has all
- * of its members afterwards (see moonbus_library_complete). Stack [-0, +(0|1), may raise (memory)]. */
-bool moonbus_unseal(lua_State *L, int index);
-
-/* Raises `name` unless waiting is possible, else yields to the host. Stack: see coroutines.c. */
-int moonbus_wait(lua_State *L, lua_KFunction then);
-int moonbus_host_call_function(lua_State *L);
-int moonbus_require(lua_State *L);
-
-/* ---- JSON ----------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    char *start, *next, *limit;
-    bool functions;      /* functions become {"$function":N} */
-    uint8_t indent;      /* spaces a level; 0: compact */
-    const char *subject; /* first word of paths in errors: "data", "result", "value" */
-} moonbus_json_writer;
-
-/* Encodes the value at `index`. Raises with the path of what JSON cannot hold, or "too_large: …" past the limit.
- * Stack [-0, +0, may raise]. */
-void moonbus_json_encode(lua_State *L, int index, moonbus_json_writer *writer);
-/* Pushes the decoded value. Raises on anything that is not JSON. The caller sees to 12 free slots.
- * Stack [-0, +1, may raise]. */
-void moonbus_json_decode(lua_State *L, const char *text, size_t size);
-/* Pushes the member `key` of the JSON object, or nil. Stack [-0, +1, may raise]. */
-void moonbus_json_decode_member(lua_State *L, const char *text, size_t size, const char *key, size_t key_size);
-/* Appends text between quotes, escaped. False when it does not fit; the text must be valid UTF-8. */
-bool moonbus_json_quote(moonbus_json_writer *writer, const char *text, size_t size);
-bool moonbus_json_raw(moonbus_json_writer *writer, const char *text, size_t size);
-/* Size of the valid UTF-8 sequence at `text`, 0 when there is none. */
-size_t moonbus_utf8_sequence(const unsigned char *text, size_t size);
-bool moonbus_utf8_is_valid(const char *text, size_t size);
-/* Shortest text that reads back as `number`, always a float ("2.0"). Returns its size, at most 32. */
-size_t moonbus_json_format_number(char *out, double number);
-/* Reads the number at `text` (grammar already checked, `size` bytes). */
-bool moonbus_json_number(const char *text, size_t size, bool is_float, int64_t *integer, double *number);
-
-/* ---- event.c, times.c ------------------------------------------------------------------------------------------------ */
-
-/* Pushes an event made of a copy of `record`. Stack [-0, +1, may raise (memory)]. */
-void moonbus_push_event(lua_State *L, const uint8_t *record, uint16_t attempt);
-/* Two fields of a record. */
-const char *moonbus_event_id(const uint8_t *record, size_t *size);
-const char *moonbus_event_source(const uint8_t *record, size_t *size);
-/* Pushes the record's data, decoded; nil when there is none or it is null. Stack [-0, +1, may raise]. */
-void moonbus_push_event_data(lua_State *L, const uint8_t *record);
-/* Encodes the event userdata at `index`. Stack [-0, +0, may raise]. */
-void moonbus_event_encode(lua_State *L, int index, moonbus_json_writer *writer);
-
-/* "1m30s" → microseconds. False unless 0 … 366 days. */
-bool moonbus_parse_duration(const char *text, size_t size, int64_t *microseconds);
-/* The value at `index` as a duration: text, or seconds as a number. Stack [-0, +0, never raises]. */
-bool moonbus_to_duration(lua_State *L, int index, int64_t *microseconds);
-bool moonbus_parse_rfc3339(const char *text, size_t size, int64_t *microseconds);
-/* Returns the size, at most 40. UTC, fraction of 0, 3 or 6 digits. */
-size_t moonbus_format_rfc3339(char *out, int64_t microseconds);
-
-/* ---- patterns.c ------------------------------------------------------------------------------------------------------ */
-
-/* NULL when `type` may be an event's type, else what is wrong with it. */
-const char *moonbus_type_problem(const char *type, size_t size);
-bool moonbus_pattern_matches(const char *pattern, const char *type, size_t size);
-/* The candidate (NULL-terminated list) closest to `word`, or NULL when none is close. */
-const char *moonbus_did_you_mean(const char *word, const char *const *candidates);
 
 #endif

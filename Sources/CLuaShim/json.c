@@ -1,5 +1,7 @@
 /* The `json` table of scripts: encode, decode, null, array. */
 #include "internal.h"
+#include "json.h"
+#include "library.h"
 
 /* json.encode(value [, {indent = n}]) → text, at most 16 MiB. */
 static int json_encode(lua_State *L) {

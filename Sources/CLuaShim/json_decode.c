@@ -3,6 +3,8 @@
  * hidden marker, so that an empty one stays an array. Of duplicate keys the last wins (the host refuses them in events).
  */
 #include "key_cache.h"
+#include "json.h"
+#include "library.h"
 
 #include <stdint.h>
 

@@ -4,6 +4,8 @@
  * its keys are exactly 1 … n with n > 0; it is an object when all keys are strings; anything else is refused.
  */
 #include "internal.h"
+#include "event.h"
+#include "library.h"
 
 #include <stdio.h>
 

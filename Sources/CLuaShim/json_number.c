@@ -1,5 +1,6 @@
 /* Numbers as JSON text, exact both ways, whatever the process's locale. */
 #include "internal.h"
+#include "json.h"
 
 #include <math.h>
 #include <stdio.h>

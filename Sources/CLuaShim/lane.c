@@ -1,5 +1,6 @@
 /* Lanes: the thread that runs contexts, its output region and its page. */
 #include "internal.h"
+#include "library.h"
 
 #include <sys/mman.h>
 #include <time.h>

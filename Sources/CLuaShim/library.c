@@ -2,7 +2,7 @@
  *
  * Lua's own way of opening a library interns every name and fills a table, in each context, for functions that most
  * scripts never call: two thirds of a small context's memory, and half of the time that it takes to make one. Here the
- * functions are gathered once a process, and a context begins with empty tables. Their metatable makes a member when it
+ * functions are gathered once a process (library_parts.c), and a context begins with empty tables. Their metatable makes a member when it
  * is asked for the first time, and puts it where it belongs: from then on the table has it like any other.
  *
  * Always true: `made` has a bit for each member that a table was given or that a script assigned, so that what a script
@@ -12,134 +12,7 @@
  * All of it runs script-side, in the kill zone: members come from what was gathered, memory from the arena.
  */
 #include "internal.h"
-
-#include <stdlib.h>
-
-enum { MEMBERS_MAX = 64 };
-
-typedef struct {
-    const char *name;
-    lua_CFunction function;             /* NULL: a value */
-    void (*push)(lua_State *L);         /* a value that is made; NULL: the next */
-    int type;                           /* LUA_TNUMBER or LUA_TSTRING */
-    bool is_integer;
-    lua_Integer integer;
-    lua_Number number;
-    const char *text;
-    size_t text_size;
-} member;
-
-typedef struct {
-    const char *name;
-    int count;
-    member members[MEMBERS_MAX];
-} library;
-
-static library libraries[MOONBUS_LIBRARIES_OWN] = {
-    {"_G", 0, {}}, {"string", 0, {}}, {"table", 0, {}}, {"math", 0, {}}, {"utf8", 0, {}}, {"coroutine", 0, {}},
-    {"json", 0, {}}, {"bus", 0, {}}, {"time", 0, {}},
-};
-static library string_metamethods; /* "10" + 1 */
-
-/* ---- gathering: once a process -------------------------------------------------------------------------------------------- */
-
-static member *add(library *to, const char *name) {
-    for (int index = 0; index < to->count; index++)
-        if (strcmp(to->members[index].name, name) == 0) return &to->members[index];
-    if (to->count == MEMBERS_MAX) abort(); /* a Lua with more functions than this was made for */
-    to->members[to->count].name = name;
-    return &to->members[to->count++];
-}
-
-static void add_functions(library *to, const luaL_Reg *functions) {
-    for (; functions->name != NULL; functions++) add(to, functions->name)->function = functions->func;
-}
-
-/* Copies what is below the top of the stack: the scratch state ends with the gathering. */
-static const char *keep(lua_State *L, int index, size_t *size) {
-    const char *text = lua_tolstring(L, index, size);
-    char *copy = malloc(*size + 1);
-    if (copy == NULL) abort();
-    return memcpy(copy, text, *size + 1);
-}
-
-static bool is_listed(const char *name, const char *const *names) {
-    for (; *names != NULL; names++)
-        if (strcmp(*names, name) == 0) return true;
-    return false;
-}
-
-/* Takes the functions and constants of the table on top: all but `refused`, or only `allowed`. Stack [-1, +0, may raise]. */
-static void adopt(lua_State *L, library *to, const char *const *allowed, const char *const *refused) {
-    lua_pushnil(L);
-    while (lua_next(L, -2) != 0) {
-        const char *name = lua_tostring(L, -2);
-        bool is_wanted = allowed != NULL ? is_listed(name, allowed) : !is_listed(name, refused);
-        if (is_wanted && !lua_istable(L, -1)) {
-            size_t size;
-            member *into = add(to, keep(L, -2, &size));
-            into->function = lua_tocfunction(L, -1);
-            into->type = lua_type(L, -1);
-            into->is_integer = lua_isinteger(L, -1);
-            into->integer = lua_tointeger(L, -1);
-            into->number = lua_tonumber(L, -1);
-            if (into->type == LUA_TSTRING) into->text = keep(L, -1, &into->text_size);
-        }
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-}
-
-static void push_null(lua_State *L) {
-    lua_pushlightuserdata(L, (void *)&moonbus_key_null);
-}
-
-/* What Lua ships: an allow-list for the globals; of the libraries everything but string.dump. */
-static int gather_lua(lua_State *L) {
-    static const char *const globals[] = {
-        "_VERSION", "assert", "error", "ipairs", "pairs", "rawequal", "select", "tonumber", "type", NULL,
-    };
-    static const char *const no_strings[] = {"dump", NULL}, *const nothing[] = {NULL}, *const not_methods[] = {"__index", NULL};
-    luaL_openlibs(L);
-    lua_pushglobaltable(L);
-    adopt(L, &libraries[MOONBUS_LIBRARY_GLOBALS], globals, NULL);
-    lua_getglobal(L, "string");
-    moonbus_adopt_strings(L);
-    adopt(L, &libraries[MOONBUS_LIBRARY_STRING], NULL, no_strings);
-    lua_getglobal(L, "table");
-    moonbus_adopt_tables(L);
-    adopt(L, &libraries[MOONBUS_LIBRARY_TABLE], NULL, nothing);
-    lua_getglobal(L, "math");
-    adopt(L, &libraries[MOONBUS_LIBRARY_MATH], NULL, nothing);
-    lua_getglobal(L, "utf8");
-    adopt(L, &libraries[MOONBUS_LIBRARY_UTF8], NULL, nothing);
-    lua_pushliteral(L, "");
-    lua_getmetatable(L, -1);
-    adopt(L, &string_metamethods, NULL, not_methods);
-    return 0;
-}
-
-static void gather(void) {
-    lua_State *L = luaL_newstate();
-    if (L == NULL) abort();
-    lua_pushcfunction(L, gather_lua);
-    if (lua_pcall(L, 0, 0, 0) != LUA_OK) abort();
-    lua_close(L);
-    add_functions(&libraries[MOONBUS_LIBRARY_GLOBALS], moonbus_base_functions);
-    add_functions(&libraries[MOONBUS_LIBRARY_STRING], moonbus_string_functions);
-    add_functions(&libraries[MOONBUS_LIBRARY_TABLE], moonbus_table_functions);
-    add_functions(&libraries[MOONBUS_LIBRARY_MATH], moonbus_math_functions);
-    add_functions(&libraries[MOONBUS_LIBRARY_COROUTINE], moonbus_coroutine_functions);
-    add_functions(&libraries[MOONBUS_LIBRARY_JSON], moonbus_json_functions);
-    add_functions(&libraries[MOONBUS_LIBRARY_BUS], moonbus_bus_functions);
-    add_functions(&libraries[MOONBUS_LIBRARY_TIME], moonbus_time_functions);
-    add(&libraries[MOONBUS_LIBRARY_JSON], "null")->push = push_null;
-}
-
-void moonbus_library_prepare(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, gather);
-}
+#include "library_parts.h"
 
 /* ---- host functions: members behind the library's own ---------------------------------------------------------------------- */
 
@@ -161,7 +34,7 @@ static bool is_table(const moonbus_host_entry *entry, const char *name, size_t s
 /* The library that has the name; MOONBUS_LIBRARY_GLOBALS: none has. */
 static int library_named(const moonbus_host_entry *entries, const char *name, size_t size) {
     for (int index = MOONBUS_LIBRARY_STRING; index < MOONBUS_LIBRARIES_OWN; index++)
-        if (strlen(libraries[index].name) == size && memcmp(libraries[index].name, name, size) == 0) return index;
+        if (strlen(moonbus_libraries[index].name) == size && memcmp(moonbus_libraries[index].name, name, size) == 0) return index;
     for (; entries != NULL; entries = entries->next)
         if (size > 0 && is_table(entries, name, size)) return entries->library;
     return MOONBUS_LIBRARY_GLOBALS;
@@ -171,7 +44,7 @@ bool moonbus_library_place(moonbus_host_entry *entry, const moonbus_host_entry *
     size_t size = table_size(entry);
     int index = size > 0 ? library_named(others, entry->name, size) : MOONBUS_LIBRARY_GLOBALS;
     int last = MOONBUS_LIBRARIES_OWN - 1;
-    int ordinal = index < MOONBUS_LIBRARIES_OWN ? libraries[index].count : 0;
+    int ordinal = index < MOONBUS_LIBRARIES_OWN ? moonbus_libraries[index].count : 0;
     for (const moonbus_host_entry *other = others; other != NULL; other = other->next) {
         if (other->library > last) last = other->library;
         if (size > 0 && index == MOONBUS_LIBRARY_GLOBALS) continue; /* a table of its own */
@@ -181,7 +54,7 @@ bool moonbus_library_place(moonbus_host_entry *entry, const moonbus_host_entry *
         index = last + 1;
         ordinal = 0;
     }
-    if (index >= MOONBUS_LIBRARIES_MAX || ordinal >= MEMBERS_MAX) return false;
+    if (index >= MOONBUS_LIBRARIES_MAX || ordinal >= MOONBUS_MEMBERS_MAX) return false;
     entry->library = (uint8_t)index;
     entry->ordinal = (uint8_t)ordinal;
     return true;
@@ -211,11 +84,11 @@ static void note_loaded(lua_State *L, const char *name) {
 /* Pushes the library's table as the globals have it. Stack [-0, +1, may raise]. */
 static void push_library(lua_State *L, moonbus_context *context, int index) {
     push_lazy_table(L, context, index);
-    if (index < MOONBUS_LIBRARY_JSON) note_loaded(L, libraries[index].name);
+    if (index < MOONBUS_LIBRARY_JSON) note_loaded(L, moonbus_libraries[index].name);
     else if (context->sealed) moonbus_push_sealed(L);
 }
 
-static void push_value(lua_State *L, const member *from) {
+static void push_value(lua_State *L, const moonbus_member *from) {
     if (from->function != NULL) lua_pushcfunction(L, from->function);
     else if (from->push != NULL) from->push(L);
     else if (from->type == LUA_TSTRING) lua_pushlstring(L, from->text, from->text_size);
@@ -228,7 +101,7 @@ static void push_host_function(lua_State *L, const moonbus_host_entry *entry) {
     lua_pushcclosure(L, moonbus_host_call_function, 1);
 }
 
-static const member *find_member(const library *in, const char *name, int *ordinal) {
+static const moonbus_member *find_member(const moonbus_library *in, const char *name, int *ordinal) {
     for (*ordinal = 0; *ordinal < in->count; (*ordinal)++)
         if (strcmp(in->members[*ordinal].name, name) == 0) return &in->members[*ordinal];
     return NULL;
@@ -238,7 +111,7 @@ static const member *find_member(const library *in, const char *name, int *ordin
 typedef struct {
     uint64_t *made;
     uint64_t bit;
-    const member *own;
+    const moonbus_member *own;
     const moonbus_host_entry *host;
     int library; /* a library, as a member of the globals; MOONBUS_LIBRARY_GLOBALS: none */
 } meaning;
@@ -247,7 +120,7 @@ typedef struct {
 static bool find(moonbus_context *context, int index, const char *name, meaning *found) {
     int ordinal;
     *found = (meaning){.made = &context->libraries[index].made};
-    if (index < MOONBUS_LIBRARIES_OWN && (found->own = find_member(&libraries[index], name, &ordinal)) != NULL) {
+    if (index < MOONBUS_LIBRARIES_OWN && (found->own = find_member(&moonbus_libraries[index], name, &ordinal)) != NULL) {
         found->bit = (uint64_t)1 << ordinal;
         return true;
     }
@@ -330,7 +203,7 @@ static void touch(lua_State *L, int table, const char *name) {
 
 static void touch_all(lua_State *L, const moonbus_context *context, int index, int table) {
     if (index < MOONBUS_LIBRARIES_OWN)
-        for (int ordinal = 0; ordinal < libraries[index].count; ordinal++) touch(L, table, libraries[index].members[ordinal].name);
+        for (int ordinal = 0; ordinal < moonbus_libraries[index].count; ordinal++) touch(L, table, moonbus_libraries[index].members[ordinal].name);
     for (const moonbus_host_entry *entry = context->host_entries; entry != NULL; entry = entry->next) {
         if (entry->library == index) touch(L, table, field_name(entry));
         if (index != MOONBUS_LIBRARY_GLOBALS || entry->library < MOONBUS_LIBRARIES_OWN) continue;
@@ -339,7 +212,7 @@ static void touch_all(lua_State *L, const moonbus_context *context, int index, i
         lua_pop(L, 1);
     }
     if (index != MOONBUS_LIBRARY_GLOBALS) return;
-    for (int other = MOONBUS_LIBRARY_STRING; other < MOONBUS_LIBRARIES_OWN; other++) touch(L, table, libraries[other].name);
+    for (int other = MOONBUS_LIBRARY_STRING; other < MOONBUS_LIBRARIES_OWN; other++) touch(L, table, moonbus_libraries[other].name);
 }
 
 void moonbus_library_complete(lua_State *L, int table) {
@@ -360,10 +233,10 @@ void moonbus_library_complete(lua_State *L, int table) {
 /* Strings have methods from the start, and arithmetic on their numbers. */
 static void open_strings(lua_State *L) {
     lua_pushliteral(L, "");
-    lua_createtable(L, 0, string_metamethods.count + 2);
-    for (int ordinal = 0; ordinal < string_metamethods.count; ordinal++) {
-        lua_pushcfunction(L, string_metamethods.members[ordinal].function);
-        lua_setfield(L, -2, string_metamethods.members[ordinal].name);
+    lua_createtable(L, 0, moonbus_string_metamethods.count + 2);
+    for (int ordinal = 0; ordinal < moonbus_string_metamethods.count; ordinal++) {
+        lua_pushcfunction(L, moonbus_string_metamethods.members[ordinal].function);
+        lua_setfield(L, -2, moonbus_string_metamethods.members[ordinal].name);
     }
     lua_getglobal(L, "string");
     lua_setfield(L, -2, "__index");

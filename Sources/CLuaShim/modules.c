@@ -1,5 +1,6 @@
 /* require: modules come from the plugin's own folder, handed over by the host; nothing is read here. */
 #include "internal.h"
+#include "library.h"
 
 static const moonbus_module *find(const moonbus_context *context, const char *name) {
     for (const moonbus_module *module = context->modules; module != NULL; module = module->next)

@@ -1,5 +1,7 @@
 /* Event types and patterns: dot-separated tokens; in a pattern `*` is one token and `>` at the end one or more. */
 #include "internal.h"
+#include "json.h"
+#include "patterns.h"
 
 enum { TYPE_SIZE_MAX = 255 };
 

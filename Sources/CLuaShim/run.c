@@ -5,6 +5,7 @@
  *        └───────────── siglongjmp (hard kill) ──────────┘   the arena is garbage from here on
  */
 #include "tasks.h"
+#include "library.h"
 
 #include <stdio.h>
 

@@ -11,6 +11,7 @@
  *              rawset rawget rawlen next    know read-only tables
  */
 #include "internal.h"
+#include "library.h"
 
 /* ---- protected calls -------------------------------------------------------------------------------------------------------- */
 

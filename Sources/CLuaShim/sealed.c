@@ -5,6 +5,7 @@
  * views (sandbox.c).
  */
 #include "internal.h"
+#include "library.h"
 
 static int refuse_write(lua_State *L) {
     if (lua_type(L, 2) == LUA_TSTRING) return luaL_error(L, "this table is read-only (assignment to '%s')", lua_tostring(L, 2));

@@ -8,6 +8,7 @@
  * Pattern matching itself may take exponential time inside one C call: the hard kill ends that.
  */
 #include "internal.h"
+#include "library.h"
 
 /* Upvalues: Lua's iterator, whether it is dead. */
 static int next_match(lua_State *L) {

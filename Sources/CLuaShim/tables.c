@@ -1,6 +1,7 @@
 /* The scripts' table and math libraries: Lua's own, with what could run for ever in one call bounded, and randomness
  * that comes from the delivery, so that a run can be repeated exactly. */
 #include "internal.h"
+#include "library.h"
 
 /* ---- table ---------------------------------------------------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 /* Durations and instants as text, without locale and without the C library's time functions (they lock). */
 #include "internal.h"
+#include "event.h"
 
 #include <math.h>
 
