@@ -24,6 +24,7 @@ final class Dispatcher: @unchecked Sendable {
     // Routing
     let router = Router()
     var taps: [Tap] = []
+    /// Never changes: other threads may ask it.
     let ephemeral: EphemeralTypes
     var unmatched = UnmatchedTypes()
 

@@ -46,6 +46,9 @@ extension EventBus {
     public func events(matching pattern: EventPattern, buffer: Int = 1_024) -> EventSequence {
         EventSequence(bus: self, pattern: pattern, limit: max(1, buffer))
     }
+
+    /// Whether events of its type are ephemeral: never journaled, and each subscription gets them at most once.
+    package func isEphemeral(_ event: Event) -> Bool { dispatcher.ephemeral.contains(event) }
 }
 
 /// A subscription that a Swift handler serves.

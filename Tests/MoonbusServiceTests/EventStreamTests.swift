@@ -1,3 +1,4 @@
+import MoonbusDispatch
 import MoonbusEvents
 import MoonbusService
 import Testing
@@ -25,6 +26,28 @@ import Testing
             let data = try JSON(String(try #require(lines.last?.dropFirst("data: ".count))))
             #expect(data.value(at: ["type"]) == "orders.new")
             #expect(data.value(at: ["data", "n"]) == 1)
+        }
+    }
+
+    @Test func `an event of an ephemeral type is marked by a comment`() async throws {
+        var bus = BusConfiguration()
+        bus.ephemeral = [try EventPattern("raw.>")]
+        try await TestService.run(bus: bus) { service async throws in
+            let port = service.port
+            let emits = service.request("POST", "/events/raw.heat", body: "1") + service.request("POST", "/events/orders.new", body: "2")
+            let text = try await conversation(port: port) { connection in
+                connection.send("GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                _ = try connection.text(until: ": moonbus\n\n")
+                var emitter = try RawConnection(port: port)
+                emitter.send(emits)
+                _ = (try emitter.reply(), try emitter.reply())
+                let first = try connection.text(until: "\n\n")
+                return try first + connection.text(until: "\n\n")
+            }
+            let blocks = text.split(separator: "\n\n")
+            #expect(blocks.count == 2)
+            for block in blocks { #expect(block.hasPrefix(": ephemeral\nid: ") == block.contains(#""type":"raw.heat""#)) }
+            #expect(blocks.contains { $0.hasPrefix(": ephemeral\n") })
         }
     }
 

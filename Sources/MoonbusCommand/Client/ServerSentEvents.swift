@@ -6,6 +6,8 @@ struct ServerSentEvents {
         /// The event's name; `message` when it has none.
         var name = "message"
         var data = ""
+        /// The comments that stood in it.
+        var comments: [String] = []
     }
 
     private var line: [UInt8] = []
@@ -29,6 +31,8 @@ struct ServerSentEvents {
                 item.data += (item.data.isEmpty ? "" : "\n") + value(text, "data:")
             } else if text.hasPrefix("event:") {
                 item.name = value(text, "event:")
+            } else if text.hasPrefix(":") {
+                item.comments.append(value(text, ":"))
             }
         }
         return items

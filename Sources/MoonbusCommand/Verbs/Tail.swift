@@ -80,10 +80,11 @@ struct Tail: AsyncParsableCommand {
         guard let event = try? JSON(item.data) else { return false }
         func text(_ name: String) -> String { printable(event.value(at: [name])?.string ?? "") }
         let clock = text("time").split(separator: "T").last.map { String($0.prefix(12)) } ?? ""
+        let mark = item.comments.contains("ephemeral") ? " \(terminal.paint(.yellow, "(ephemeral)"))" : ""
         let data = event.value(at: ["data"]).map { printable(JSON($0).text) } ?? ""
         let subject = text("subject").isEmpty ? "" : " \(text("subject"))"
         terminal.print(
-            "\(terminal.paint(.dim, clock)) \(terminal.paint(.bold, text("type")))\(subject) \(data) \(terminal.paint(.dim, "\(text("source")) \(text("id"))"))"
+            "\(terminal.paint(.dim, clock)) \(terminal.paint(.bold, text("type")))\(mark)\(subject) \(data) \(terminal.paint(.dim, "\(text("source")) \(text("id"))"))"
         )
         return true
     }

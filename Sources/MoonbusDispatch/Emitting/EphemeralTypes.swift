@@ -14,7 +14,7 @@ internal import MoonbusJournal
 /// | effects of its handler | one commit, with the acknowledgement | one commit |
 /// | a full subscription | its emitter waits, or is refused | the same |
 /// | order in its subscription | by position | as it came; it may overtake others that are still being recorded |
-struct EphemeralTypes {
+struct EphemeralTypes: Sendable {
     private let patterns: [EventPattern]
 
     init(_ patterns: [EventPattern]) {

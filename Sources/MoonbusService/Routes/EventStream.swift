@@ -7,6 +7,8 @@ import NIOCore
 ///     id: 01JDXZ…
 ///     data: {"specversion":"1.0","id":"01JDXZ…",…}
 ///
+/// Before an event of an ephemeral type stands a comment, `: ephemeral`.
+///
 /// A tap, not a subscription: it starts now, keeps no place, and a slow reader misses events instead of slowing anybody. It is told
 /// how many: `event: skipped` with `data: {"count":12}`. A comment line comes when nothing else does, so that both ends
 /// notice when the other is gone.
@@ -52,8 +54,8 @@ extension Routes {
         let owner = connection.service.owner
         // Subscribed before the head is sent: what is emitted after a client saw the head is seen by it.
         let events = bus.events(matching: pattern, buffer: limits.streamBuffer)
-        let reader = Task {
-            await pump(events, owner, connection)
+        let reader = Task { [bus] in
+            await pump(events, bus, owner, connection)
             owner.post { connection.close() }
         }
         let stream = EventStream(self, reader: reader)
@@ -73,9 +75,9 @@ extension Routes {
 
 /// Sends the events of a tap until the connection or the service ends. Each part is awaited: a slow reader makes the tap skip, and
 /// what waits for it stays bounded.
-private func pump(_ events: EventSequence, _ owner: OwnerThread, _ connection: Connection) async {
+private func pump(_ events: EventSequence, _ bus: EventBus, _ owner: OwnerThread, _ connection: Connection) async {
     for await event in events {
-        let part = ByteBuffer(serverSentEvent: event)
+        let part = ByteBuffer(serverSentEvent: event, isEphemeral: bus.isEphemeral(event))
         let isSent = await withCheckedContinuation { continuation in
             let isPosted = owner.post { connection.send(part) { continuation.resume(returning: $0) } }
             if !isPosted { continuation.resume(returning: false) }
@@ -86,8 +88,9 @@ private func pump(_ events: EventSequence, _ owner: OwnerThread, _ connection: C
 
 extension ByteBuffer {
     /// An event in the format of the stream. CloudEvents' JSON has no line breaks outside of data, and in data they are white space.
-    fileprivate init(serverSentEvent event: Event) {
+    fileprivate init(serverSentEvent event: Event, isEphemeral: Bool) {
         self.init()
+        if isEphemeral { writeStaticString(": ephemeral\n") }
         if event.typeText == "moonbus.skipped", event.source == Event.defaultSource {
             writeStaticString("event: skipped\ndata: ")
             writeJSON(event.data?.compact ?? .null)
