@@ -11,11 +11,17 @@ import Testing
     private final class Watch: Sendable {
         let watcher: FolderWatcher
         let changes: AsyncStream<FolderWatcher.Change>
+        /// "back", or why the folder can't be read.
+        let folders: AsyncStream<String>
 
         init(_ files: TemporaryFolder, _ timing: FolderWatcher.Timing = .init()) throws {
             let (changes, told) = AsyncStream<FolderWatcher.Change>.makeStream()
             self.changes = changes
-            watcher = try FolderWatcher(folder: PluginFolder(path: files.path), timing: timing, onChange: { told.yield($0) })
+            let (folders, toldFolder) = AsyncStream<String>.makeStream()
+            self.folders = folders
+            watcher = try FolderWatcher(
+                folder: PluginFolder(path: files.path), timing: timing, onChange: { told.yield($0) },
+                onFolder: { toldFolder.yield($0?.message ?? "back") })
         }
 
         deinit { watcher.stop() }
@@ -85,6 +91,28 @@ import Testing
         var last = await watch.nextLine()
         while last != "a: return 200" { last = await watch.nextLine() }
         #expect(last == "a: return 200")
+    }
+
+    @Test func `a folder that is moved away is told, once, and so is its return; nothing in it is gone meanwhile`() async throws {
+        let (home, away) = (files.below("home"), files.below("away"))
+        files.write("return 1", to: "home/a/main.lua")
+        files.write("return 1", to: "home/b.lua")
+        var timing = FolderWatcher.Timing()
+        timing.rescan = .milliseconds(10)
+        timing.vanish = .milliseconds(10)
+        let watch = try Watch(home, timing)
+        #expect(await watch.nextLine() == "a: return 1")
+        #expect(await watch.nextLine() == "b: return 1")
+        var folders = watch.folders.makeAsyncIterator()
+        #expect(rename(home.path, away.path) == 0)
+        #expect(await folders.next()?.contains("the plugins folder can't be read") == true)
+        // What is changed in it there is no change here.
+        away.write("return 2", to: "a/main.lua")
+        away.write("return 2", to: "b.lua")
+        #expect(rename(away.path, home.path) == 0)
+        #expect(await folders.next() == "back")
+        let lines = [await watch.nextLine(), await watch.nextLine()]
+        #expect(Set(lines) == ["a: return 2", "b: return 2"])
     }
 
     @Test func `a deleted file is gone, and one that an editor writes anew is not`() async throws {

@@ -84,6 +84,13 @@ public final class PluginHost: @unchecked Sendable {
             do throws(PluginError) {
                 let watcher = try FolderWatcher(
                     folder: folder, onChange: { change in self.bus.owner.post { self.take(change) } },
+                    onFolder: { [logger] error in
+                        if let error {
+                            logger.warning("\(error); its plugins go on as they are, and are read again when it is back")
+                        } else {
+                            logger.notice("the plugins folder is back")
+                        }
+                    },
                     started: {
                         let isOpen = self.bus.owner.post { self.whenIdle { continuation.resume(returning: .success(())) } }
                         if !isOpen { continuation.resume(returning: .failure(Self.stoppedError)) }

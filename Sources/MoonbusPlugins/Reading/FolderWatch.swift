@@ -23,25 +23,30 @@ final class FolderWatch {
     private let events: Int32
     private let end: Int32
     private let onChange: (FolderWatcher.Change) -> Void
+    private let onFolder: (PluginError?) -> Void
 
     private var watched: [Int32: Watched] = [:]
     private var unsettled: [String: Unsettled] = [:]
     private var told: [String: PluginFolder.Finding] = [:]
     /// Not everything can be watched (too many folders, or the plugins folder is gone): it is read from time to time as well.
     private var isDegraded = false
+    /// It was told that the plugins folder can't be read, and not yet that it can be again.
+    private var isUnreadable = false
     private var nextRescan: UInt64 = 0
 
     /// - Parameters:
     ///   - events: an inotify descriptor; closed by this object.
     ///   - end: readable when it is time to stop; closed by this object.
     init(
-        folder: PluginFolder, timing: FolderWatcher.Timing, events: Int32, end: Int32, onChange: @escaping (FolderWatcher.Change) -> Void
+        folder: PluginFolder, timing: FolderWatcher.Timing, events: Int32, end: Int32,
+        onChange: @escaping (FolderWatcher.Change) -> Void, onFolder: @escaping (PluginError?) -> Void
     ) {
         self.folder = folder
         self.timing = timing
         self.events = events
         self.end = end
         self.onChange = onChange
+        self.onFolder = onFolder
     }
 
     deinit {
@@ -110,6 +115,10 @@ final class FolderWatch {
             return
         }
         unsettled[name] = nil
+        if finding == .absent, !folder.isThere {
+            isDegraded = true  // all of it was moved away: nothing is gone
+            return
+        }
         guard (told[name] ?? .absent) != finding else { return }
         told[name] = finding == .absent ? nil : finding
         onChange(.init(name: name, finding: finding, noticed: state.noticed))
@@ -120,10 +129,15 @@ final class FolderWatch {
         nextRescan = monotonicNanoseconds() + timing.rescan.nanoseconds
         isDegraded = false
         watch(folder.path, plugin: nil)
-        guard let names = try? folder.names() else {
+        let names: [String]
+        do throws(PluginError) { names = try folder.names() } catch {
             isDegraded = true  // the folder is gone or unreadable: what was loaded keeps running until it is back
+            if !isUnreadable { onFolder(error) }
+            isUnreadable = true
             return
         }
+        if isUnreadable { onFolder(nil) }
+        isUnreadable = false
         for name in Set(names).union(told.keys) {
             touch(name) { $0.noticed = min($0.noticed, noticed) }
         }

@@ -46,9 +46,11 @@ package final class FolderWatcher: Sendable {
     ///
     /// - Parameters:
     ///   - onChange: called on the watching thread, one call at a time.
+    ///   - onFolder: called there when the folder can't be read any more, with the reason, and with nil when it can be again.
     /// - Throws: ``PluginError`` `.unreadable` when the folder can't be read or the system has no more inotify instances.
     package init(
         folder: PluginFolder, timing: Timing = Timing(), onChange: @escaping @Sendable (Change) -> Void,
+        onFolder: @escaping @Sendable (PluginError?) -> Void = { _ in },
         started: @escaping @Sendable () -> Void = {}
     ) throws(PluginError) {
         _ = try folder.names()
@@ -68,7 +70,7 @@ package final class FolderWatcher: Sendable {
             _ = fcntl(end, F_SETFL, O_NONBLOCK)
         }
         bell = ends[1]
-        let watch = FolderWatch(folder: folder, timing: timing, events: events, end: ends[0], onChange: onChange)
+        let watch = FolderWatch(folder: folder, timing: timing, events: events, end: ends[0], onChange: onChange, onFolder: onFolder)
         let body: () -> Void = {
             watch.readEverything()
             started()

@@ -14,6 +14,12 @@ package struct PluginFolder: Sendable {
         case refused(PluginError)
     }
 
+    /// Whether there is a folder at its path.
+    var isThere: Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// Names under which the folder has something that is, or tries to be, a plugin; sorted.
     ///
     /// Left out without a word: names that begin with a dot or end with `~`, files other than `.lua`, tests (`*_test.lua`).
