@@ -137,6 +137,34 @@ import Testing
         #expect(outcome.output.contains("nobody reads the output any more"))
     }
 
+    /// A pager that waits for its user must not hold up handlers, nor the end.
+    @Test func `a service whose output is not read goes on, ends in time, and says how many lines are missing`() async throws {
+        let scratch = try Scratch()
+        // Two megabytes of lines: more than a pipe and the service itself hold.
+        try scratch.write(
+            #"bus.subscribe("a", { name = "say" }, function(event) for n = 1, 20 do log.info(("x"):rep(1000)) end return event.data end)"#,
+            to: "plugins/p.lua")
+        let script = """
+            mkfifo lines
+            sleep 60 <lines & keeper=$!
+            "$0" run --plugins plugins --port 0 --json --journal memory >lines 2>errors.txt & pid=$!
+            exec 3<lines
+            read -r ready <&3
+            url=$(grep -o 'http://[0-9.:]*' <<<"$ready")
+            seq 100 | timeout 60 "$0" emit a --jsonl - --wait --url "$url" --json | tail -n 1
+            "$0" emit a 7 --wait --url "$url" --json
+            kill -TERM "$pid"
+            timeout 20 tail --pid="$pid" -f /dev/null && echo "ended"
+            wait "$pid"
+            echo "status $?"
+            kill -KILL "$keeper"
+            """
+        let outcome = try await Executable.run(
+            ["-c", script, Executable.url.path], of: URL(filePath: "/bin/bash"), in: scratch.url)
+        #expect(outcome.output.contains(#""result":7"#), "\(outcome.output)\(outcome.errors)")
+        #expect(outcome.output.hasSuffix("ended\nstatus 0\n"), "\(outcome.output)\(outcome.errors)")
+    }
+
     @Test func `a handler that fails for good makes emit --wait end with 1`() async throws {
         let scratch = try Scratch()
         try scratch.write(#"bus.subscribe("a", function(event) bus.reject("no such thing") end)"#, to: "plugins/no.lua")

@@ -44,12 +44,12 @@ import Testing
 
     @Test func `a run that uses more CPU time than limit and margin is convicted, a longer one of many runs is not`() {
         var watch = LaneWatch()
-        #expect(watch.look(at: running(3), cpu: .seconds(5), isBusy: true, keepsMemory: false, limits: limits) == .fine)
-        #expect(watch.look(at: running(3), cpu: .milliseconds(6_700), isBusy: true, keepsMemory: false, limits: limits) == .slow(context: 7))
+        #expect(watch.look(at: running(3), cpu: .seconds(5), isBusy: true, limits: limits) == .fine)
+        #expect(watch.look(at: running(3), cpu: .milliseconds(6_700), isBusy: true, limits: limits) == .slow(context: 7))
         #expect(
-            watch.look(at: running(3), cpu: .milliseconds(6_800), isBusy: true, keepsMemory: false, limits: limits)
+            watch.look(at: running(3), cpu: .milliseconds(6_800), isBusy: true, limits: limits)
                 == .overran(CPU: .milliseconds(1_800), limit: .seconds(1)))
-        #expect(watch.look(at: running(5), cpu: .milliseconds(6_900), isBusy: true, keepsMemory: false, limits: limits) == .slow(context: 7))
+        #expect(watch.look(at: running(5), cpu: .milliseconds(6_900), isBusy: true, limits: limits) == .slow(context: 7))
     }
 
     @Test func `a lane is not convicted for the time in which nobody looked`() {
@@ -71,13 +71,13 @@ import Testing
     @Test func `a lane that waits on a loaded machine is not convicted, one that stands still is`() {
         var watch = LaneWatch()
         let strict = LaneWatch.Limits(overrun: .milliseconds(750), silence: .zero)
-        _ = watch.look(at: running(3), cpu: .seconds(5), isBusy: true, keepsMemory: false, limits: limits)
-        #expect(watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: true, keepsMemory: false, limits: limits) == .slow(context: 7))
-        guard case .silent = watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: true, keepsMemory: false, limits: strict) else {
+        _ = watch.look(at: running(3), cpu: .seconds(5), isBusy: true, limits: limits)
+        #expect(watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: true, limits: limits) == .slow(context: 7))
+        guard case .silent = watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: true, limits: strict) else {
             Issue.record("a busy lane that uses no CPU gives no sign of life")
             return
         }
-        #expect(watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: false, keepsMemory: false, limits: limits) == .slow(context: 7))
+        #expect(watch.look(at: running(3), cpu: .milliseconds(5_100), isBusy: false, limits: limits) == .slow(context: 7))
     }
 
     @Test func `a lane that keeps the memory of what it has answered is convicted, one that still runs what was given up is not`() {

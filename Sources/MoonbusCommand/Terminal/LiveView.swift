@@ -45,6 +45,12 @@ struct LiveView: Sendable {
         }
     }
 
+    /// The line in the place of lines that a slow reader misses.
+    func skipped(_ count: Int) -> String {
+        if isJSON { return JSONLine { $0.text("time", "\(Timestamp.now())").text("event", "skipped").number("lines", count) }.text }
+        return "(\(count) lines are missing here: who reads this is too slow)"
+    }
+
     /// Something that happened to a plugin or a lane.
     func show(_ notice: PluginNotice) {
         if isJSON { return showJSON(notice) }

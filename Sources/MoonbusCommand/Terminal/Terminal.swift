@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Synchronization
 
@@ -15,7 +16,8 @@ final class Terminal: Sendable {
     private let descriptor: Int32
     /// A line that is drawn again and again at the bottom; empty when there is none.
     private let status = Mutex("")
-    private let outlivesReader = Atomic(false)
+    /// Nil: what is written is written at once.
+    private let outlet = Mutex<Outlet?>(nil)
     private let isUnread = Atomic(false)
 
     private init(_ descriptor: Int32) {
@@ -48,9 +50,17 @@ final class Terminal: Sendable {
         return ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
     }
 
-    /// From now on the program goes on when nobody reads any more, and what it writes is dropped: for a service, whose work is not its output.
-    func outliveReader() {
-        outlivesReader.store(true, ordering: .relaxed)
+    /// From now on the program goes on when nobody reads any more: for a service, whose work is not its output. What is written when the reader
+    /// is gone is dropped; one that stands still, or is too slow, misses lines and is told how many.
+    ///
+    /// - Parameter note: the line that stands for so many that were left out.
+    func outliveReader(note: @escaping @Sendable (_ skipped: Int) -> String) {
+        outlet.withLock { $0 = Outlet(note: note) { [self] in writeNow($0, endsWithReader: false) } }
+    }
+
+    /// Waits until the reader has got everything, at most so long. After ``outliveReader(note:)``, and before the program ends.
+    func drain(within limit: DispatchTimeInterval) {
+        outlet.withLock { $0 }?.drain(within: limit)
     }
 
     /// Writes whole lines. They never mix with those of another thread.
@@ -79,6 +89,10 @@ final class Terminal: Sendable {
     }
 
     private func write(_ text: String) {
+        if let outlet = outlet.withLock({ $0 }) { outlet.put(text) } else { writeNow(text, endsWithReader: true) }
+    }
+
+    private func writeNow(_ text: String, endsWithReader: Bool) {
         guard !isUnread.load(ordering: .relaxed) else { return }
         var text = text
         text.withUTF8 { bytes in
@@ -89,7 +103,7 @@ final class Terminal: Sendable {
                     offset += count
                 } else if errno == EPIPE {
                     // `moonbus tail | head`: the reader has what it wanted.
-                    guard outlivesReader.load(ordering: .relaxed) else { exit(0) }
+                    if endsWithReader { exit(0) }
                     isUnread.store(true, ordering: .relaxed)
                     if self !== Self.standardError {
                         Self.standardError.print("moonbus: nobody reads the output any more; the service goes on without it")

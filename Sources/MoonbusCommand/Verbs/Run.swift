@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import Glibc
 import Logging
 import Moonbus
@@ -61,11 +62,11 @@ struct Run: AsyncParsableCommand {
 
     func run() async throws {
         let view = LiveView(terminal: .standardOutput, isJSON: json || !Terminal.standardOutput.isInteractive)
+        defer { for terminal in [Terminal.standardOutput, .standardError] { terminal.drain(within: .seconds(1)) } }
         try await reporting(json: json) {
             let settings = try settings()
             signal(SIGPIPE, SIG_IGN)
-            Terminal.standardOutput.outliveReader()
-            Terminal.standardError.outliveReader()
+            for terminal in [Terminal.standardOutput, .standardError] { terminal.outliveReader(note: view.skipped) }
             try await Server(settings, view, acceptsLoss: acceptLoss).run()
         }
     }

@@ -46,7 +46,7 @@ struct LaneWatch {
     ///   - cpu: the lane's CPU clock; nil when it has none of its own (a thread).
     ///   - isBusy: whether it has something to do, that does not wait for us.
     ///   - keepsMemory: whether it has nothing to answer, and has not given back the memory of what it had.
-    mutating func look(at reading: LanePage.Reading, cpu: Duration?, isBusy: Bool, keepsMemory: Bool, limits: Limits) -> Verdict {
+    mutating func look(at reading: LanePage.Reading, cpu: Duration?, isBusy: Bool, keepsMemory: Bool = false, limits: Limits) -> Verdict {
         look(at: reading, cpu: cpu, isBusy: isBusy, keepsMemory: keepsMemory, limits: limits, now: monotonicNanoseconds())
     }
 

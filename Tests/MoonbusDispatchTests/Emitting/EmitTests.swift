@@ -37,7 +37,8 @@ import Testing
         #expect(statistics.unmatchedTypes.map(\.count) == [2, 1, 2])
     }
 
-    @Test func `a batch of any types and filters reaches each subscription in order, once, and what nobody wants is counted`() async throws {
+    @Test func `a batch of any types and filters reaches each subscription in order, once, and what nobody wants is counted`() async throws
+    {
         var configuration = BusConfiguration()
         configuration.ephemeral = [try EventPattern("e")]
         let test = try await TestBus(configuration: configuration)
@@ -70,10 +71,12 @@ import Testing
         #expect(statistics.unmatched == UInt64(wanted.count - flat.count))
         #expect(statistics.duplicates == UInt64(batch.count - wanted.count))
         #expect(statistics.recorded == UInt64(wanted.count { $0.typeText != "e" }))
-        #expect(late.receipts.map(\.results.count) == batch.map { event in
-            guard !event.typeText.contains(".") else { return 0 }
-            return 1 + (event.typeText == "a" ? 1 : 0) + (event.data?.text == #"{"even":true}"# ? 1 : 0)
-        }.enumerated().map { late.receipts[$0.offset].isDuplicate ? 0 : $0.element })
+        #expect(
+            late.receipts.map(\.results.count)
+                == batch.map { event in
+                    guard !event.typeText.contains(".") else { return 0 }
+                    return 1 + (event.typeText == "a" ? 1 : 0) + (event.data?.text == #"{"even":true}"# ? 1 : 0)
+                }.enumerated().map { late.receipts[$0.offset].isDuplicate ? 0 : $0.element })
     }
 
     @Test func `who waits until settled gets each subscription's result in the order of the subscriptions`() async throws {
