@@ -1,0 +1,181 @@
+internal import DequeModule
+internal import Logging
+internal import MoonbusEvents
+internal import MoonbusJournal
+
+/// What the journal knows of a subscription: its place in the log, and what it was owed before this bus knew it.
+extension Dispatcher {
+    func claim(_ fresh: [SubscriptionQueue]) {
+        guard !fresh.isEmpty else { return }
+        let claims = fresh.map { Claim(name: $0.name, schedule: firstTick(of: $0.spec.trigger)) }
+        claim(claims, for: fresh) { result in
+            if case .failure(let error) = result { self.claimLater(fresh, error) }
+        }
+    }
+
+    /// Claims subscriptions and takes up what they are owed.
+    ///
+    /// - Parameter done: called on the owner thread after that; when the claim has failed, the queues wait as before.
+    func claim(
+        _ claims: [Claim], for queues: [SubscriptionQueue], _ done: @escaping @Sendable (Result<Void, JournalError>) -> Void
+    ) {
+        openCalls += 1
+        openClaims += 1
+        journal.claim(claims) { result in
+            self.onOwner {
+                self.openCalls -= 1
+                self.openClaims -= 1
+                if case .success(let answers) = result {
+                    for (queue, claimed) in zip(queues, answers) where queue.phase == .claiming { self.claimed(queue, claimed) }
+                }
+                done(result.map { _ in })
+            }
+        }
+    }
+
+    private func claimLater(_ queues: [SubscriptionQueue], _ error: JournalError) {
+        logger.warning("subscriptions of '\(queues[0].spec.plugin)' wait for the journal and are served once it answers: \(error)")
+        _ = owner.timer(after: .seconds(1)) { [unowned self] in claim(queues.filter { $0.phase == .claiming }) }
+    }
+
+    func claimed(_ queue: SubscriptionQueue, _ claimed: Claimed) {
+        queue.number = claimed.number
+        queue.cursor = claimed.cursor
+        queue.phase = .catchingUp
+        var progress = Progress(floor: claimed.floor, ended: claimed.ended)
+        for stray in claimed.strays where takesUp(stray, queue) { takeStray(stray, queue) }
+        if queue.replay != nil { return beginReading(queue, progress) }
+        catchUp(queue, after: claimed.floor, &progress, found: [], schedule: claimed.schedule)
+    }
+
+    private func takeStray(_ stray: Stray, _ queue: SubscriptionQueue) {
+        let slot = owed.take()
+        owed[slot].pointee.event = stray.event
+        owed[slot].pointee.queue = queue.index
+        owed[slot].pointee.isStray = true
+        if UnloggedPlace.holds(stray, of: queue) {
+            owed[slot].pointee.isResult = UnloggedPlace.isResult(stray.event, queue)
+            extra(of: slot).strayPosition = stray.position
+            // The tick goes on where it was: the next one comes after its end.
+            if stray.position == UnloggedPlace.tick { queue.clockwork = Clockwork(isRunning: true) }
+        } else {
+            owed[slot].pointee.position = stray.position
+        }
+        owed[slot].pointee.attempt = UInt16(clamping: stray.failures.last?.attempt ?? 0)
+        extra(of: slot).failures = stray.failures
+        queue.count += 1
+        waitUntilDue(slot, queue, after: max(.zero, stray.due - owner.clock.now()))
+    }
+
+    // MARK: Catching up
+
+    static let pageCount = 512
+
+    /// Reads what a subscription was owed before this bus knew it: events up to where it joined, page by page.
+    func catchUp(
+        _ queue: SubscriptionQueue, after position: UInt64, _ progress: inout Progress, found: [RecordedEvent], schedule: Timestamp?
+    ) {
+        guard case .events = queue.spec.trigger, position < queue.joined else {
+            return caughtUp(queue, progress, found, schedule)
+        }
+        let known = progress
+        readPage(of: queue, after: position, through: queue.joined) { page in
+            guard queue.phase == .catchingUp else { return }
+            var progress = known
+            switch page {
+            case .success(let page?): self.catchUp(queue, after: page.last, &progress, found: found + page.owed, schedule: schedule)
+            case .success(nil): self.caughtUp(queue, progress, found, schedule)
+            case .failure(let error) where error.code == .unavailable:
+                self.catchUpLater(queue, after: position, progress, found, schedule)
+            case .failure(let error):
+                self.logger.error(
+                    "'\(queue.name)' starts without the events after position \(position), which the journal could not read: \(error)")
+                self.caughtUp(queue, progress, found, schedule)
+            }
+        }
+    }
+
+    /// A page of the log, and what of it a subscription is owed.
+    struct Page {
+        var owed: [RecordedEvent]
+        /// The last position that was looked at.
+        var last: UInt64
+    }
+
+    /// Reads the next page of the log for a subscription that takes events.
+    ///
+    /// - Parameter done: called on the owner thread; with nil when there is nothing after the position.
+    func readPage(
+        of queue: SubscriptionQueue, after position: UInt64, through end: UInt64,
+        _ done: @escaping @Sendable (Result<Page?, JournalError>) -> Void
+    ) {
+        openCalls += 1
+        journal.read(.events(after: position, limit: Self.pageCount)) { result in
+            self.onOwner {
+                self.openCalls -= 1
+                done(
+                    result.map { answer in
+                        guard case .events(let page) = answer, let last = page.last,
+                            case .events(let pattern, let filter) = queue.spec.trigger
+                        else { return nil }
+                        let owed = page.filter { recorded in
+                            recorded.position <= end && recorded.event.withUnsafeType { pattern.matches(typeBytes: $0) }
+                                && filter?.matches(recorded.event) ?? true
+                        }
+                        return Page(owed: owed, last: last.position)
+                    })
+            }
+        }
+    }
+
+    /// Goes on once the journal can be read again: without what it has not read, a subscription would end what it never saw.
+    private func catchUpLater(
+        _ queue: SubscriptionQueue, after position: UInt64, _ progress: Progress, _ found: [RecordedEvent], _ schedule: Timestamp?
+    ) {
+        _ = owner.timer(after: .seconds(1)) { [unowned self] in
+            guard queue.phase == .catchingUp else { return }
+            var progress = progress
+            catchUp(queue, after: position, &progress, found: found, schedule: schedule)
+        }
+    }
+
+    /// Puts what was found in front of what came since, and starts to serve.
+    private func caughtUp(_ queue: SubscriptionQueue, _ progress: Progress, _ found: [RecordedEvent], _ schedule: Timestamp?) {
+        let since = queue.waiting
+        queue.waiting = queue.early
+        queue.early.removeAll()
+        queue.phase = .serving
+        queue.last = progress.floor
+        for recorded in found {
+            // `last` stays where it is: the next delivery's span then covers what ended before, whatever is matched now.
+            if progress.hasEnded(recorded.position) { continue }
+            let slot = owed.take()
+            owed[slot].pointee.event = recorded.event
+            owed[slot].pointee.position = recorded.position
+            queue.count += 1
+            takeUp(slot, queue)
+        }
+        for slot in since {
+            if owed[slot].pointee.position > 0, progress.hasEnded(owed[slot].pointee.position) {
+                // It was created after this event was recorded.
+                forget(slot, queue)
+            } else {
+                takeUp(slot, queue)
+            }
+        }
+        startClockwork(queue, stored: schedule)
+        ready(queue)
+        leaveIfSuspended(queue)
+    }
+
+    func takeUp(_ slot: UInt32, _ queue: SubscriptionQueue) {
+        owed[slot].pointee.queue = queue.index
+        owed[slot].pointee.stage = .queued
+        // One that a debounce policy lets go meanwhile is older than what was read, and has its place in the order already.
+        if owed[slot].pointee.position > queue.last {
+            owed[slot].pointee.after = queue.last
+            queue.last = owed[slot].pointee.position
+        }
+        if queue.flow.pointee.isPlain { queue.waiting.append(slot) } else { enqueueByPolicy(slot, queue) }
+    }
+}
