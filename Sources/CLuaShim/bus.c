@@ -59,7 +59,9 @@ static void put_options(lua_State *L, moonbus_json_writer *out, int index) {
     lua_pushnil(L);
     while (lua_next(L, index) != 0) {
         if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "bus.emit: options are named, such as {key = \"k\"}");
-        const char *key = lua_tostring(L, -2);
+        size_t key_size;
+        const char *key = lua_tolstring(L, -2, &key_size);
+        if (strlen(key) != key_size) fail_option(L, key);
         int value = lua_gettop(L);
         put(L, out, is_first ? "{\"" : ",\"", 2);
         put(L, out, key, strlen(key));
@@ -125,7 +127,8 @@ static size_t derive_id(char *out, const uint64_t identity[2], uint32_t ordinal)
 
 static void push_id(lua_State *L, const moonbus_task *task) {
     if (lua_istable(L, 3)) {
-        lua_getfield(L, 3, "id");
+        lua_pushliteral(L, "id");
+        lua_rawget(L, 3); /* as put_options sees it */
         if (lua_isstring(L, -1)) return;
         lua_pop(L, 1);
     }
@@ -156,7 +159,10 @@ static int bus_emit(lua_State *L) {
     lua_settop(L, 3);
     check_type(L, type, type_size);
     check_permission(L, type, type_size);
-    if (task->emit_count >= context->options.effect_count_max) return luaL_error(L, "too_large: one delivery may emit %d events", (int)context->options.effect_count_max);
+    if (task->emit_count - task->emit_base >= context->options.effect_count_max) {
+        return luaL_error(L, "too_large: one delivery may emit %d events", (int)context->options.effect_count_max);
+    }
+    /* From here on no code of the script may run (a metamethod that emits would write here, too): all access is raw. */
     uint8_t *start = moonbus_effects_end(context, &room);
     if (room < HEADER_SIZE + type_size) return luaL_error(L, "too_large: the effects of this delivery are over %d bytes", (int)context->options.effect_bytes_max);
     memcpy(start + HEADER_SIZE, type, type_size);

@@ -129,6 +129,7 @@ moonbus_status moonbus_context_resume(moonbus_context *context, uint64_t identif
     if (task == NULL || !moonbus_output_has_room(context)) return MOONBUS_STALE;
     moonbus_effects_bring_back(context, task);
     moonbus_run *run = moonbus_run_prepare(context, task, task->delivery.cpu_us);
+    run->has_reply = true;
     run->reply_ok = ok;
     run->reply = values;
     run->reply_count = count;

@@ -31,17 +31,26 @@ bool moonbus_output_has_room(const moonbus_context *context) {
 bool moonbus_effects_set_aside(moonbus_context *context, moonbus_task *task) {
     task->effects = NULL;
     if (task->effects_size == 0) return true;
+    if (context->arena.used + context->aside_size + task->effects_size > context->arena.cap) return false;
     task->effects = malloc(task->effects_size);
     if (task->effects == NULL) return false;
     memcpy(task->effects, staged(context->lane), task->effects_size);
+    task->aside_size = task->effects_size;
+    context->aside_size += task->aside_size;
     return true;
+}
+
+void moonbus_effects_drop(moonbus_context *context, moonbus_task *task) {
+    if (task->effects == NULL) return;
+    free(task->effects);
+    task->effects = NULL;
+    context->aside_size -= task->aside_size;
 }
 
 void moonbus_effects_bring_back(moonbus_context *context, moonbus_task *task) {
     if (task->effects == NULL) return;
     memcpy(staged(context->lane), task->effects, task->effects_size);
-    free(task->effects);
-    task->effects = NULL;
+    moonbus_effects_drop(context, task);
 }
 
 bool moonbus_context_stage(moonbus_context *context, const void *effect, size_t size) {
@@ -60,5 +69,6 @@ bool moonbus_context_checkpoint(moonbus_context *context) {
     if (task == NULL || task->is_load || !moonbus_output_has_room(context)) return false;
     moonbus_outcome_append(context, task, task->identifier, MOONBUS_WAITING, NULL, 0);
     task->effects_size = 0;
+    task->emit_base = task->emit_count;
     return moonbus_output_has_room(context);
 }

@@ -187,6 +187,9 @@ static int take_reply(lua_State *L, int status, lua_KContext unused) {
     moonbus_run *run = moonbus_run_of(L);
     run->running = L;
     if (moonbus_run_unwinds(run)) return luaL_error(L, "cancelled");
+    /* A coroutine that could not wait where it was resumed first, and was resumed again: its call was given up. */
+    if (!run->has_reply) return luaL_error(L, "this call was given up: it could not wait where it was made");
+    run->has_reply = false;
     if (!run->reply_ok) return raise_text(L, run->reply, run->reply_count);
     return push_results(L, run->reply, run->reply_count);
 }

@@ -56,8 +56,10 @@ typedef struct moonbus_task {
     uint64_t identifier;
     moonbus_delivery delivery;
     uint32_t emit_count;    /* ordinal of the next emitted event */
+    uint32_t emit_base;     /* ordinal of the first one since the task began, or since its last checkpoint */
     uint32_t effects_size;  /* staged so far; while the task waits they lie in `effects` */
     uint8_t *effects;       /* C heap; NULL unless it waits with effects */
+    uint32_t aside_size;    /* of `effects` */
     uint64_t random[4];     /* xoshiro256**, seeded from the delivery on first use */
     uint64_t identity[2];   /* if has_identity */
     struct moonbus_task *next_idle;
@@ -120,7 +122,7 @@ struct moonbus_context {
     moonbus_context_options options;
     bool dead, sealed;
     moonbus_task *tasks, *idle_tasks;
-    size_t waiting_count;
+    size_t aside_size; /* bytes of effects that waiting tasks have in the C heap: they count towards the memory cap */
     const moonbus_host_entry *host_entries; /* those of its own, then options.functions */
     moonbus_module *modules;
     moonbus_library_state libraries[MOONBUS_LIBRARIES_MAX];
@@ -174,6 +176,7 @@ struct moonbus_run {
     size_t source_size;
     bool is_compile_only;
     /* what a waiting host function gets */
+    bool has_reply; /* nobody has taken it yet */
     bool reply_ok;
     uint32_t reply_count;
     const moonbus_value *reply;
@@ -257,9 +260,11 @@ static inline size_t moonbus_run_c_stack(const moonbus_run *run) {
 uint8_t *moonbus_effects_end(moonbus_context *context, size_t *room);
 /* The effect of `size` bytes at moonbus_effects_end is complete. */
 void moonbus_effects_advance(moonbus_context *context, size_t size);
-/* Moves a task's effects out of / back into the output region when it waits / goes on. */
+/* Moves a task's effects out of / back into the output region when it waits / goes on. False: over the context's memory cap. */
 bool moonbus_effects_set_aside(moonbus_context *context, moonbus_task *task);
 void moonbus_effects_bring_back(moonbus_context *context, moonbus_task *task);
+/* Gives up what was moved out. */
+void moonbus_effects_drop(moonbus_context *context, moonbus_task *task);
 
 bool moonbus_output_has_room(const moonbus_context *context);
 /* Finishes the record whose effects are staged. Detail: for DONE what lies behind the effects, else `detail`. */

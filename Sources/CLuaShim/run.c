@@ -22,6 +22,7 @@ moonbus_run *moonbus_run_prepare(moonbus_context *context, moonbus_task *task, u
     run->detail_size = 0;
     run->refused_before = context->arena.refused_count;
     run->records = NULL; /* deliver sets them; a run that goes on after waiting has none */
+    run->has_reply = false;
     run->reply = NULL;
     run->reply_count = 0;
     context->arena.stack_overflowed = false;
@@ -116,7 +117,9 @@ static moonbus_status conclude(moonbus_context *context, moonbus_task *task, int
         }
         lua_status = LUA_ERRMEM;
         run->status = MOONBUS_MEMORY;
+        static const char text[] = "not enough memory: what handlers have emitted before they wait counts towards the memory limit";
         context->lane->fault.kind = "memory";
+        moonbus_fault_set_message(&context->lane->fault, text, sizeof text - 1);
         moonbus_task_drop_thread(context, task); /* suspended in the middle: the collector gets it */
         return run->status;
     }

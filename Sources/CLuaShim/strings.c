@@ -33,22 +33,23 @@ static int string_gmatch(lua_State *L) {
     return 1;
 }
 
-/* The conversion letter at `format`, which stands behind a '%'; moves past it. */
-static char conversion(const char **format) {
-    while (**format != 0 && strchr("-+ #0123456789.", **format) != NULL) (*format)++;
-    return **format != 0 ? *(*format)++ : 0;
+/* The conversion letter at `format`, which stands behind a '%'; moves past it. 0: there is none before `end`. */
+static char conversion(const char **format, const char *end) {
+    while (*format < end && **format != 0 && strchr("-+ #0123456789.", **format) != NULL) (*format)++;
+    return *format < end ? *(*format)++ : 0;
 }
 
 static int string_format(lua_State *L) {
-    const char *format = luaL_checkstring(L, 1);
-    for (int argument = 1; (format = strchr(format, '%')) != NULL;) {
+    size_t size;
+    const char *format = luaL_checklstring(L, 1, &size), *end = format + size; /* a format may hold NULs, as for Lua's own */
+    for (int argument = 1; (format = memchr(format, '%', (size_t)(end - format))) != NULL;) {
         format++;
-        if (*format == '%') {
+        if (format < end && *format == '%') {
             format++;
             continue;
         }
         argument++;
-        char letter = conversion(&format);
+        char letter = conversion(&format, end);
         if (letter == 'p') return luaL_error(L, "invalid conversion '%%p' to 'format'");
         if (letter != 's' || lua_type(L, argument) == LUA_TSTRING || lua_isnone(L, argument)) continue;
         moonbus_push_text(L, argument, NULL);

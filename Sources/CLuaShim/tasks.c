@@ -49,7 +49,7 @@ moonbus_task *moonbus_task_take(moonbus_context *context) {
     task->is_load = false;
     task->random_ready = false;
     task->has_identity = false;
-    task->emit_count = 0;
+    task->emit_count = task->emit_base = 0;
     task->effects_size = 0;
     return task;
 }
@@ -57,8 +57,7 @@ moonbus_task *moonbus_task_take(moonbus_context *context) {
 void moonbus_task_release(moonbus_context *context, moonbus_task *task) {
     task->state = MOONBUS_TASK_IDLE;
     task->identifier = 0;
-    free(task->effects);
-    task->effects = NULL;
+    moonbus_effects_drop(context, task);
     task->next_idle = context->idle_tasks;
     context->idle_tasks = task;
 }

@@ -37,6 +37,10 @@ final class Dispatcher: @unchecked Sendable {
     var names: [String: SubscriptionQueue] = [:]
     var byPlugin: [String: [SubscriptionQueue]] = [:]
     var queueOrder = 0
+    /// Those of plugins that are suspended: in no router, owed from where they left off.
+    var away: [SubscriptionQueue] = []
+    /// Plugins whose files are gone, each with the timer that removes it.
+    var departed: [String: OwnerTimer] = [:]
     /// Queues that have room again, and emitters that wait for it.
     var roomy: [SubscriptionQueue] = []
     /// Deliveries that a policy skipped in this turn.

@@ -27,6 +27,19 @@ extension EventBus {
         dispatcher.suspend(plugin: plugin)
     }
 
+    /// As ``suspend(plugin:)`` for a plugin whose files are gone: it is removed unless ``replace(plugin:specs:endpoint:)`` brings it back within
+    /// `limit`, or earlier, when the journal is full.
+    package func depart(plugin: String, keptFor limit: Duration) {
+        assert(owner.isCurrent)
+        dispatcher.depart(plugin: plugin, keptFor: limit)
+    }
+
+    /// A departed plugin's files are there again, if they can be loaded or not: what it is owed is kept until it is removed.
+    package func stay(plugin: String) {
+        assert(owner.isCurrent)
+        dispatcher.stay(plugin: plugin)
+    }
+
     /// Takes outcomes. One call for many is cheaper than many calls.
     package func settle(_ outcomes: [Outcome]) {
         assert(owner.isCurrent)

@@ -74,6 +74,37 @@ import Testing
         }
     }
 
+    @Test func `a call that could not wait is given up, and never answered with nothing`() throws {
+        try onLane { lane in
+            let script = try Script(
+                on: lane,
+                """
+                host.on(function()
+                  local co = coroutine.create(function() return 'answered', (host.wait()) end)
+                  pcall(table.sort, {2, 1}, function() coroutine.resume(co) return false end)
+                  local ok, why = coroutine.resume(co)
+                  return {ok, tostring(why)}
+                end)
+                """)
+            let text = try #require(script.send()).text
+            #expect(text.contains("false") && text.contains("could not wait where it was made"), "\(text)")
+        }
+    }
+
+    @Test func `what handlers have emitted before they wait counts towards the memory limit`() throws {
+        try onLane { lane in
+            var limits = LuaLimits.quick
+            limits.memoryBytes = 4 << 20
+            let script = try Script(
+                on: lane, limits: limits,
+                "host.on(function() for n = 1, 4 do bus.emit('a', ('x'):rep(200000)) end host.wait() end)")
+            var last: LuaOutcome?
+            for delivery in 1...8 where last == nil { last = script.send(delivery: UInt64(delivery)) }
+            #expect(try #require(last).status == .memory, "\(String(describing: last?.message)) \(String(describing: last?.text))")
+            #expect(try #require(last).message.contains(text: "emitted before they wait"))
+        }
+    }
+
     @Test func `waiting while the plugin loads is refused`() throws {
         let fault = try onLane { lane in #expect(throws: LuaFault.self) { _ = try Script(on: lane, "host.wait()") } }
         #expect(try #require(fault).json.contains(text: "cannot wait while the plugin loads"))

@@ -46,6 +46,7 @@ import Testing
         ("bus.emit('a', ('x'):rep(300000))", "too_large: data is over 262144 bytes as JSON"),
         ("bus.emit('a', 1, {dely = 1})", "no option 'dely'; did you mean 'delay'?"),
         ("bus.emit('a', 1, {colour = 1})", "it has subject, key, id, delay, at, source"),
+        ("bus.emit('a', 1, {['subject\\0x'] = 's'})", "bus.emit has no option"),
         ("bus.emit('a', 1, {delay = -1})", "delay must be a duration"),
         ("bus.emit('a', 1, {key = 5})", "key must be a string, got number"),
         ("bus.emit('a', 1, {key = ''})", "key must have 1 to 255 bytes"),
@@ -56,6 +57,11 @@ import Testing
         #expect(outcome.status == .failed)
         #expect(outcome.message.contains(text: expected), "\(outcome.message)")
         #expect(outcome.effects.isEmpty)
+    }
+
+    @Test func `no code of a script runs while an emit is staged`() throws {
+        let outcome = try run("bus.emit('outer', 1, setmetatable({}, {__index = function() bus.emit('inner') end}))")
+        #expect(try EmitEffect.all(in: outcome.effects).map(\.type) == ["outer"])
     }
 
     @Test func `a plugin may emit what its manifest allows and nothing else`() throws {

@@ -31,6 +31,8 @@ import Testing
         ("tostring(setmetatable({}, {__name = 'point'}))", "\"point\""),
         ("string.format('%5.1f|%d|%s|%q|%%', 2.25, 3, true, 'x')", #""  2.2|3|true|\"x\"|%""#),
         ("select('#', pcall(error))", "2"),
+        ("tostring(select(2, pcall(string.format, '\\0%p', {})))", "\"invalid conversion '%p' to 'format'\""),
+        ("('\\0%s'):format({}):find('0x') == nil", "true"),
         ("tostring(select(2, pcall(string.format, '%p', {})))", "\"invalid conversion '%p' to 'format'\""),
     ])
     func `text is made as Lua makes it`(expression: String, expected: String) throws {

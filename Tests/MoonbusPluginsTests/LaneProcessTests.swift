@@ -144,6 +144,20 @@ import Testing
         }
     }
 
+    @Test(arguments: [1, 2, 8]) func `a plugin that does not end loading has lanes of its own, and its neighbours are served`(contexts: Int) async throws {
+        try await Rig.run(lanes: lanes(), configure: { $0.load = .seconds(3) }) { rig in
+            try await rig.host.load("counter", source: counting)
+            let loading = Task {
+                try await rig.host.load("looper", source: "while true do end", manifest: "contexts = \(contexts)\n[limits]\ncpu = \"60s\"")
+            }
+            #expect(try await rig.answer("count.up") == 1)
+            for number in 2...20 { #expect(try await rig.answer("count.up") == .integer(Int64(number))) }
+            let error = await #expect(throws: PluginError.self) { try await loading.value }
+            #expect(error?.code == .timeout && error?.hint?.contains("do less outside of handlers") == true, "\(String(describing: error))")
+            #expect(try await rig.answer("count.up") == 21)
+        }
+    }
+
     @Test func `a plugin that breaks its lane while it loads is quarantined and the others go on`() async throws {
         try await Rig.run(lanes: lanes()) { rig in
             try await rig.host.load("counter", source: counting)

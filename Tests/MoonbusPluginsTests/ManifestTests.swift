@@ -27,6 +27,22 @@ import Testing
         #expect(manifest.permissions.permitsSubscribing(to: try EventPattern(">")))
     }
 
+    @Test func `keys and values that are nested too deep are refused, whatever way`() throws {
+        let deep = Array(repeating: "a", count: 8_000).joined(separator: ".")
+        for text in ["[config]\n\(deep) = 1", "[config.\(deep)]", "x = 1\n[config]\nb = { \(deep) = 1 }", "[[config.\(deep)]]"] {
+            let error = failure(text)
+            #expect(error?.message == "a key is nested more than 64 deep", "\(String(describing: error))")
+            #expect(error?.line == text.split(separator: "\n").count)
+        }
+        let arrays = failure("[config]\na = " + String(repeating: "[", count: 100) + String(repeating: "]", count: 100))
+        #expect(arrays?.message.contains("nested more than 64 deep") == true)
+        // Dots that are no nesting.
+        let dots = String(repeating: ".", count: 200)
+        let plain = try parse(
+            "[config] # \(dots)\na = \"\(dots)\\\"\(dots)\"\nb = '\(dots)'\nc = \"\"\"\n\(dots)\n\"\"\"\nd = [\(Array(repeating: "1.5", count: 200).joined(separator: ", "))]")
+        #expect(plain.config.value(at: ["b"])?.string == dots)
+    }
+
     @Test func `every key of a full manifest arrives`() throws {
         let manifest = try parse(
             """

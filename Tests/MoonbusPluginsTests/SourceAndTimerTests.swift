@@ -87,4 +87,26 @@ import Testing
             #expect(await rig.status("feed")?.inFlight == 1)
         }
     }
+
+    @Test func `a source that runs may emit any number of events, a thousand between two waits`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load(
+                "feed",
+                source: """
+                    bus.source({ name = "feed", run = function()
+                      for n = 1, 2500 do
+                        bus.emit("n", n)
+                        if n % 500 == 0 then time.sleep("1ms") end
+                      end
+                      bus.emit("end")
+                      while true do time.sleep("1s") end
+                    end })
+                    bus.subscribe("n", { name = "count" }, function() kv.incr("n") end)
+                    """)
+            var ends = rig.bus.events(matching: try EventPattern("end")).makeAsyncIterator()
+            _ = await ends.next()
+            #expect(await rig.bus.statistics().recorded >= 2_501)
+        }
+    }
+
 }

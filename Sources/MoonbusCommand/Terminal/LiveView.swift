@@ -119,7 +119,11 @@ struct LiveView: Sendable {
                 writer.error(error)
             }
         case .quarantined(let error): line("quarantined", notice.time) { $0.text("plugin", plugin).error(error) }
-        case .unloaded: line("unloaded", notice.time) { $0.text("plugin", plugin) }
+        case .unloaded(let limit):
+            line("unloaded", notice.time) { members in
+                members.text("plugin", plugin)
+                if let limit { members.number("kept_seconds", limit.components.seconds) }
+            }
         case .disabled: line("disabled", notice.time) { $0.text("plugin", plugin) }
         case .secluded(let reason): line("secluded", notice.time) { $0.text("plugin", plugin).text("reason", reason) }
         case .restarted(let milliseconds): line("restarted", notice.time) { $0.text("plugin", plugin).number("milliseconds", milliseconds) }

@@ -33,6 +33,11 @@ final class Ask {
         remaining += 1
     }
 
+    /// Notes subscriptions that are owed the event and will not get to it: they stay pending, and nobody waits for them.
+    func owe(_ index: Int, _ count: Int) {
+        receipts[index].pending += count
+    }
+
     /// Takes the result of one subscription.
     ///
     /// - Returns: true if it was the last one that was waited for, and the answer was given.

@@ -162,6 +162,7 @@ extension Dispatcher {
                 self.openCalls -= 1
                 let result = split.map { result.map($0.places) } ?? result
                 if mayTrim, case .failure(let error) = result, error.code == .full {
+                    self.forgetDeparted()
                     self.trim { self.append(admission, mayTrim: false) }
                 } else {
                     self.recorded(admission, result)
@@ -209,7 +210,12 @@ extension Dispatcher {
     // MARK: Results
 
     private func makeAsk(_ submission: Submission, _ recorded: [Recorded], _ settled: @escaping @Sendable ([Receipt]) -> Void) -> Ask {
-        Ask(receipts: receipts(submission.events, recorded), rule: submission.settledBy, answer: settled)
+        let ask = Ask(receipts: receipts(submission.events, recorded), rule: submission.settledBy, answer: settled)
+        guard !away.isEmpty else { return ask }
+        for index in submission.events.indices where !recorded[index].isDuplicate && recorded[index].position > 0 {
+            ask.owe(index, awayCount(for: submission.events[index]))
+        }
+        return ask
     }
 
     /// Starts waiting for the results of an ask.

@@ -56,7 +56,10 @@ extension Dispatcher {
             logger.warning("outcomes cannot be settled now and are kept until they can: \(error)")
         }
         refusal = (error, now())
-        if error.code == .full { trim {} }
+        if error.code == .full {
+            forgetDeparted()
+            trim {}
+        }
         _ = owner.timer(after: settleTrouble.note()) { [unowned self] in commit(batch) }
     }
 

@@ -1,3 +1,4 @@
+internal import Logging
 internal import MoonbusEvents
 internal import MoonbusJournal
 
@@ -6,10 +7,18 @@ extension Dispatcher {
     /// Makes `specs` the plugin's subscriptions.
     func replace(plugin: String, specs: [SubscriptionSpec], endpoint: any HandlerEndpoint) throws(SubscribeError) {
         try check(plugin: plugin, specs)
+        stay(plugin: plugin)
         let entry = endpoints.entry(for: endpoint)
         let kept = Set(specs.map(\.name))
         for queue in byPlugin[plugin] ?? [] where !kept.contains(queue.name) {
-            if queue.replay == nil { retire(queue, inJournal: true) } else { follow(queue, specs, entry) }
+            if queue.replay != nil {
+                follow(queue, specs, entry)
+            } else {
+                if queue.count > 0 {
+                    logger.warning("'\(queue.name)' is not declared any more: \(queue.count) deliveries that it was owed will not be handled")
+                }
+                retire(queue, inJournal: true)
+            }
         }
         var fresh = takeUpReplays(of: plugin, specs, entry)
         for spec in specs {
@@ -36,6 +45,7 @@ extension Dispatcher {
     }
 
     func remove(plugin: String) {
+        stay(plugin: plugin)
         endReplays(of: plugin, because: "its plugin was removed")
         for queue in byPlugin[plugin] ?? [] { retire(queue, inJournal: true) }
     }
@@ -127,6 +137,7 @@ extension Dispatcher {
         byPlugin[queue.spec.plugin]?.removeAll { $0 === queue }
         if byPlugin[queue.spec.plugin]?.isEmpty == true { byPlugin[queue.spec.plugin] = nil }
         queue.phase = .retired
+        if queue.leftOff != nil { away.removeAll { $0 === queue } }
         queue.flow.pointee.keys = KeyTable()
         queue.waiting.removeAll()
         queue.early.removeAll()

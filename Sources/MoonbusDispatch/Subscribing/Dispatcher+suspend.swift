@@ -24,16 +24,26 @@ extension Dispatcher {
         router.remove(route)
         queue.route = nil
         queue.leftOff = lastPosition
+        away.append(queue)
         // Whoever waited for room here is not kept by it any more: tried again, it is matched again.
         let waiting = queue.emitters
         queue.emitters.removeAll()
         for seeker in waiting { _ = seeker.attempt(queue) }
     }
 
+    /// How many suspended subscriptions are owed an event that is recorded now: they get it when they are back.
+    func awayCount(for event: Event) -> Int {
+        away.count { queue in
+            guard case .events(let pattern, let filter) = queue.spec.trigger, queue.replay == nil else { return false }
+            return event.withUnsafeType { pattern.matches(typeBytes: $0) } && filter?.matches(event) ?? true
+        }
+    }
+
     /// Reads what was recorded for a subscription while its plugin was suspended. It is in the router again already.
     func comeBack(_ queue: SubscriptionQueue) {
         guard let leftOff = queue.leftOff else { return }
         queue.leftOff = nil
+        away.removeAll { $0 === queue }
         queue.joined = lastPosition
         queue.early = queue.waiting
         queue.waiting.removeAll()

@@ -50,20 +50,22 @@ package struct CronSchedule: Sendable, Hashable, CustomStringConvertible {
         self.weekdays = (weekdays | weekdays >> 7) & 0x7F  // 7 is Sunday, too
         isDayRestricted = !fields[2].hasPrefix("*")
         isWeekdayRestricted = !fields[4].hasPrefix("*")
-        guard next(after: Timestamp(microseconds: 0)) != nil else {
+        guard (0..<Self.daysMax).contains(where: matches(day:)) else {
             throw CronError("'\(text)' never comes: no date meets day \(fields[2]) of month \(fields[3])")
         }
     }
 
     package var description: String { "\(text) (\(zoneName))" }
 
+    /// Nine years: the longest way from one 29 February to the next is eight (1896 to 1904).
+    private static let daysMax = 9 * 366
+
     /// The first time strictly after `time`; nil if there is none within the next nine years.
     package func next(after time: Timestamp) -> Timestamp? {
         let after = Int((Double(time.microseconds) / 1_000_000).rounded(.down))
         // From the day before: at a change of the clocks, a local time of yesterday may still be to come.
         let firstDay = floorDivide(after + offset(at: after), 86_400) - 1
-        // Nine years: the longest way from one 29 February to the next is eight (1896 to 1904).
-        for day in firstDay...(firstDay + 9 * 366) where matches(day: day) {
+        for day in firstDay...(firstDay + Self.daysMax) where matches(day: day) {
             if let found = firstInstant(on: day, after: after) { return Timestamp(microseconds: Int64(found) * 1_000_000) }
         }
         return nil
@@ -83,6 +85,8 @@ package struct CronSchedule: Sendable, Hashable, CustomStringConvertible {
         let midnight = day * 86_400
         let before = offset(at: midnight - 86_400)
         let later = offset(at: midnight + 2 * 86_400)
+        // Looked for once a day: each of a day's 1,440 minutes would look at the zone twenty times.
+        let change = before == later ? 0 : change(between: midnight - 86_400, and: midnight + 2 * 86_400, from: before)
         var best: Int?
         for hour in 0..<24 where hours & 1 << UInt64(hour) != 0 {
             for minute in 0..<60 where minutes & 1 << UInt64(minute) != 0 {
@@ -91,7 +95,7 @@ package struct CronSchedule: Sendable, Hashable, CustomStringConvertible {
                     if local - before > after { return local - before }
                     continue
                 }
-                for instant in instants(of: local, before: before, later: later) where instant > after {
+                for instant in instants(of: local, before: before, later: later, change: change) where instant > after {
                     best = min(best ?? .max, instant)
                 }
             }
@@ -103,9 +107,8 @@ package struct CronSchedule: Sendable, Hashable, CustomStringConvertible {
 
     private var isHourly: Bool { hours == (1 << 24) - 1 }
 
-    /// When a local time comes, around a change from the offset `before` to the offset `later`.
-    private func instants(of local: Int, before: Int, later: Int) -> [Int] {
-        let change = change(between: local - 3 * 86_400, and: local + 3 * 86_400, from: before)
+    /// When a local time comes, around a change, at the instant `change`, from the offset `before` to the offset `later`.
+    private func instants(of local: Int, before: Int, later: Int, change: Int) -> [Int] {
         let first = local - before
         let second = local - later
         let isBefore = first < change

@@ -107,7 +107,7 @@ extension PluginHost {
     public func unload(_ name: String) async throws(PluginError) {
         let found = await bus.owner.perform {
             guard self.plugins[name] != nil else { return false }
-            self.unload(name)
+            self.unload(name, keptFor: nil)
             return true
         }
         guard let found else { throw Self.stoppedError }

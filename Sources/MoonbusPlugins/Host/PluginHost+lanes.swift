@@ -221,10 +221,15 @@ extension PluginHost {
     /// that it had is due again. That costs a lane's start, once for such a plugin.
     private func evict(_ context: PluginContext, from lane: Lane) {
         let plugin = context.version.plugin
-        guard lane.watch.ran > configuration.hold, case .process = lane.home, context.phase == .serving, !plugin.isSecluded else { return }
-        let othersWait = lane.contexts.values.contains { $0.version.plugin !== plugin && $0.flightCount > $0.waitingCount }
+        guard lane.watch.ran > configuration.hold, case .process = lane.home, context.phase == .serving || context.phase == .loading,
+            lane.resident == nil
+        else { return }
+        let othersWait = lane.contexts.values.contains {
+            $0.version.plugin !== plugin && ($0.phase == .loading || $0.flightCount > $0.waitingCount)
+        }
         guard othersWait else { return }
-        seclude(plugin, because: "a handler ran for \(milliseconds(lane.watch.ran)) ms while others waited for its lane")
+        let what = context.phase == .loading ? "main.lua" : "a handler"
+        seclude(plugin, because: "\(what) ran for \(milliseconds(lane.watch.ran)) ms while others waited for its lane")
         laneEnded(lane, .yielded)
     }
 

@@ -45,16 +45,18 @@ extension PluginHost {
 
     // MARK: Plugins
 
-    /// Removes a plugin; its state stays in the journal, what its subscriptions were owed is forgotten.
-    func unload(_ name: String) {
+    /// Removes a plugin; its state stays in the journal.
+    ///
+    /// - Parameter limit: how long its subscriptions keep what they are owed; nil: it is forgotten.
+    func unload(_ name: String, keptFor limit: Duration?) {
         guard let plugin = plugins.removeValue(forKey: name) else { return }
         let waiting = (plugin.next?.waiting ?? []) + (plugin.loading?.request.waiting ?? [])
         plugin.next = nil
         abandonLoad(of: plugin)
-        bus.remove(plugin: name)
+        if let limit { bus.depart(plugin: name, keptFor: limit) } else { bus.remove(plugin: name) }
         if let serving = plugin.serving { drain(serving) }
         plugin.serving = nil
-        tell(.unloaded, about: name)
+        tell(.unloaded(keptFor: limit), about: name)
         for waiting in waiting { waiting(.failure(PluginError(.notFound, plugin: name, message: "the plugin was unloaded"))) }
     }
 

@@ -10,10 +10,11 @@ extension PluginHost {
     /// Takes what the watcher found.
     func take(_ change: FolderWatcher.Change) {
         guard phase == .running else { return }
+        if change.finding != .absent { bus.stay(plugin: change.name) }
         switch change.finding {
         case .plugin(let source): changed(source, began: change.noticed)
         case .refused(let error): refuse(plugin(named: change.name), error, waiting: [])
-        case .absent: if plugins[change.name] != nil { unload(change.name) }
+        case .absent: if plugins[change.name] != nil { unload(change.name, keptFor: configuration.absence) }
         }
     }
 
@@ -75,10 +76,17 @@ extension PluginHost {
         let version = load.version
         version.load = load
         load.deadline = bus.owner.timer(after: configuration.load) { [unowned self, weak load] in
+            let isRunning = version.contexts.contains { context in
+                let reading = context.lane.page.read()
+                return reading.isRunning && reading.context == UInt64(context.number)
+            }
             load?.fail(
                 PluginError(
-                    .timeout, plugin: version.plugin.name, message: "loading did not end within \(DurationText.format(configuration.load))",
-                    hint: "its lane was busy with other plugins, or the machine with other things: save the file again"))
+                    .timeout, plugin: version.plugin.name, file: version.source.shownPath(of: "main.lua"),
+                    message: "loading did not end within \(DurationText.format(configuration.load))",
+                    hint: isRunning
+                        ? "it was still running: do less outside of handlers"
+                        : "its lane was busy with other plugins, or the machine with other things: save the file again"))
         }
         let header = LoadHeader(version, isCheck: load.isCheck).json
         let files = version.source.files.map { (path: $0.path, bytes: $0.bytes) }
@@ -182,6 +190,10 @@ extension PluginHost {
     /// A context is gone with its lane, or was given up by it: the plugin is loaded again, whole.
     func contextIsGone(_ context: PluginContext, because end: LaneEnd) {
         let (version, plugin) = (context.version, context.version.plugin)
+        if let load = version.load, plugin.loading === load, end == .yielded {
+            // It held a lane on which others waited: once more, on one of its own.
+            return loadAgain(load)
+        }
         if let load = version.load, plugin.loading === load || load.isCheck {
             load.fail(
                 PluginError(
@@ -191,6 +203,16 @@ extension PluginHost {
         }
         guard case .active = plugin.standing, plugin.serving === version, plugin.loading == nil else { return }
         request(plugin, LoadRequest(source: version.source, cause: .restart, began: monotonicNanoseconds()))
+    }
+
+    private func loadAgain(_ load: PluginLoad) {
+        let plugin = load.version.plugin
+        if let deadline = load.deadline { bus.owner.cancel(deadline) }
+        load.abandon()
+        plugin.loading = nil
+        loadCount -= 1
+        release(load.version)
+        request(plugin, load.request)
     }
 
     /// Tries again, at growing distances up to 5 s.

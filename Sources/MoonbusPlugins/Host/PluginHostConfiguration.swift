@@ -17,6 +17,9 @@ public struct PluginHostConfiguration: Sendable {
     public var lanes: Lanes
     /// How long the old version of a plugin may finish what it began after a reload; then it is cut and its deliveries are due again.
     public var drain: Duration = .seconds(10)
+    /// How long what a plugin is owed is kept when its files are gone: a moved file, a checkout or a slow copy brings them back. Then, or when the
+    /// journal is full, its subscriptions are retired.
+    public var absence: Duration = .seconds(60)
     /// Wall time that loading a plugin may take; its CPU time has the manifest's limit.
     public var load: Duration = .seconds(10)
     /// A plugin that broke its lane this often…

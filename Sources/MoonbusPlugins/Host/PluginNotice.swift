@@ -10,8 +10,9 @@ public struct PluginNotice: Sendable, CustomStringConvertible {
         case reloaded(version: Int, milliseconds: Double, draining: Int)
         /// A version was refused; `serving` is the version that goes on, if there is one.
         case failed(PluginError, serving: Int?)
-        /// The plugin is gone from the folder, or was unloaded by hand.
-        case unloaded
+        /// The plugin is gone from the folder, or was unloaded by hand. What it is owed is kept for so long, in case its files come back; nil: it
+        /// is forgotten.
+        case unloaded(keptFor: Duration?)
         /// The plugin was switched off by hand; its queues wait.
         case disabled
         /// The plugin broke its lane, or hogs it, and has a lane of its own from now on.
@@ -49,7 +50,8 @@ public struct PluginNotice: Sendable, CustomStringConvertible {
             return "\(name) v\(version) live in \(rounded(milliseconds)) ms\(rest)"
         case .failed(let error, let serving):
             return "\(name) not loaded\(serving.map { ", v\($0) keeps running" } ?? ""): \(error)"
-        case .unloaded: return "\(name) unloaded"
+        case .unloaded(let limit):
+            return "\(name) unloaded\(limit.map { "; if it is back within \(DurationText.format($0)), it goes on where it was" } ?? "")"
         case .disabled: return "\(name) disabled"
         case .secluded(let reason): return "\(name) has a lane of its own now: \(reason)"
         case .quarantined(let error): return "\(name) quarantined: \(error.message)"

@@ -4,6 +4,8 @@ import TOMLKit
 extension Manifest {
     /// The largest `plugin.toml` that is read, in bytes.
     static let sizeMax = 64 << 10
+    /// How deep keys and values may be nested, as in any event.
+    static let depthMax = 64
     /// How many copies of a plugin may run side by side.
     static let contextsMax = 64
 
@@ -38,6 +40,10 @@ private struct ManifestReader {
             throw PluginError(
                 .badManifest, plugin: plugin, file: file, message: "the manifest is larger than 64 KiB or has NUL bytes",
                 hint: "plugin.toml is a text file of a few lines")
+        }
+        if let line = TOMLDepth.firstLine(deeperThan: Manifest.depthMax, in: text) {
+            throw PluginError(
+                .badManifest, plugin: plugin, file: file, line: line, message: "a key is nested more than \(Manifest.depthMax) deep", source: text)
         }
         do {
             root = try TOMLTable(string: text)
@@ -74,7 +80,7 @@ private struct ManifestReader {
         manifest.permissions = try permissions()
         if let value = root["config"] {
             guard let table = value.table else { throw wrongType(value, at: ["config"], wanted: "a table") }
-            manifest.config = JSON(try json(table, at: ["config"]))
+            manifest.config = JSON(try json(table, at: ["config"], depth: 1))
         }
         return manifest
     }
@@ -164,22 +170,25 @@ private struct ManifestReader {
         return patterns
     }
 
-    private func json(_ table: TOMLTable, at path: [String]) throws(PluginError) -> JSONValue {
+    private func json(_ table: TOMLTable, at path: [String], depth: Int) throws(PluginError) -> JSONValue {
         var object = JSONObject()
         for key in table.keys.sorted() {
             guard let value = table[key] else { continue }
-            object[key] = try json(value, at: path + [key])
+            object[key] = try json(value, at: path + [key], depth: depth)
         }
         return .object(object)
     }
 
-    private func json(_ value: any TOMLValueConvertible, at path: [String]) throws(PluginError) -> JSONValue {
+    private func json(_ value: any TOMLValueConvertible, at path: [String], depth: Int) throws(PluginError) -> JSONValue {
+        guard depth < Manifest.depthMax else {
+            throw error(at: path, "\(path.prefix(3).joined(separator: "."))… is nested more than \(Manifest.depthMax) deep")
+        }
         switch value.type {
-        case .table: return try value.table.map { table throws(PluginError) in try json(table, at: path) } ?? .null
+        case .table: return try value.table.map { table throws(PluginError) in try json(table, at: path, depth: depth + 1) } ?? .null
         case .array:
             var elements: [JSONValue] = []
             if let array = value.array {
-                for index in 0..<array.count { elements.append(try json(array[index], at: path)) }
+                for index in 0..<array.count { elements.append(try json(array[index], at: path, depth: depth + 1)) }
             }
             return .array(elements)
         case .string: return .string(value.string ?? "")

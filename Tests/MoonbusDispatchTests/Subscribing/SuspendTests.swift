@@ -93,4 +93,61 @@ import Testing
         test.catchUp()
         #expect(endpoint.ids == (0..<60).map { "\($0)" })
     }
+
+    // MARK: Plugins whose files are gone
+
+    @Test func `a plugin that is back in time gets everything, what waited and what came meanwhile`() async throws {
+        let test = try await TestBus()
+        let first = try await test.plugin(policy: .init(key: .none, concurrency: 1)) { _ in nil }
+        try await test.bus.emit((1...3).map { try event("a", id: "\($0)") })
+        test.catchUp()
+        try await test.onOwner { test.bus.depart(plugin: "p", keptFor: .seconds(60)) }
+        try await test.onOwner { first.settle([Outcome(delivery: first.running[0].id, .done(nil))]) }
+        test.clock.advance(by: .seconds(59))
+        let owed = try await test.bus.emit(event("a", id: "4"), until: .settled, within: .seconds(5))
+        #expect(owed.results.isEmpty && owed.pending == 1)
+        let again = TestEndpoint(test.bus) { _ in .done(nil) }
+        try await test.replace("p", [test.spec("p", ">")], by: again)
+        test.catchUp()
+        #expect(first.ids == ["1"] && again.ids == ["2", "3", "4"])
+        test.clock.advance(by: .seconds(3_600))
+        try await test.bus.emit(event("a", id: "5"))
+        test.catchUp()
+        #expect(again.ids.last == "5")
+    }
+
+    @Test func `one that stays away is removed, but not while its files are there again`() async throws {
+        let test = try await TestBus()
+        try await test.plugin("p", room: 0) { _ in nil }
+        try await test.plugin("q", room: 0) { _ in nil }
+        try await test.bus.emit(event("a", id: "1"))
+        test.catchUp()
+        try await test.onOwner {
+            for plugin in ["p", "q"] { test.bus.depart(plugin: plugin, keptFor: .seconds(60)) }
+            test.bus.stay(plugin: "q")
+        }
+        test.clock.advance(by: .seconds(61))
+        test.catchUp()
+        guard case .subscriptions(let known) = try await test.bus.ask(.subscriptions) else { return }
+        #expect(known.map(\.name) == ["q.main"])
+        let late = try await test.plugin("p") { _ in .done(nil) }
+        test.catchUp()
+        #expect(late.ids.isEmpty)
+    }
+
+    @Test func `a full journal forgets those that are away before it refuses anything`() async throws {
+        var limits = JournalLimits()
+        limits.events = 10
+        limits.history = 0
+        let clock = ManualClock()
+        let test = try await TestBus(journal: InMemoryJournal(limits: limits, clock: clock), clock: clock)
+        try await test.plugin("p", "a", room: 0) { _ in nil }
+        let other = try await test.plugin("q", "a")
+        try await test.onOwner { test.bus.depart(plugin: "p", keptFor: .seconds(60)) }
+        for number in 1...25 { try await test.bus.emit(event("a", id: "\(number)")) }
+        test.catchUp()
+        #expect(other.ids.count == 25)
+        #expect(await test.bus.statistics().subscriptions.map(\.name) == ["q.main"])
+    }
+
 }
