@@ -2,6 +2,8 @@ import Foundation
 import MoonbusEvents
 import Testing
 
+@testable import MoonbusCommand
+
 /// The documents' examples, run as they stand there.
 @Suite(.timeLimit(.minutes(2))) struct DocsTests {
     private static func examples(_ language: DocumentedExample.Language) -> [DocumentedExample] {
@@ -12,7 +14,11 @@ import Testing
         #expect(DocumentedExample.all.count > 10, "the documents were found")
         for example in DocumentedExample.all {
             #expect(
-                example.language != nil, "\(example.file):\(example.line): the fence says '\(example.heading)', not lua, sh, json or text")
+                example.language != nil,
+                "\(example.file):\(example.line): the fence says '\(example.heading)', not lua, sh, json, toml or text")
+            #expect(
+                example.language != .toml || ["toml moonbus.toml", "toml plugin.toml"].contains(example.heading),
+                "\(example.file):\(example.line): a toml block says which file it is")
             #expect(example.language != .json, "\(example.file):\(example.line): json is the answer to the sh block right before it")
         }
         let left = DocumentedExample.all.filter { $0.reasonNotToRun != nil }
@@ -23,7 +29,13 @@ import Testing
 
     @Test(arguments: examples(.lua)) func `a plugin in the documents loads`(_ example: DocumentedExample) async throws {
         let scratch = try Scratch()
-        try scratch.write(example.text, to: "plugins/example.lua")
+        if let manifest = example.manifest {
+            let name = String(manifest.firstMatch(of: /(?m)^name = "(.*)"/)?.1 ?? "example")
+            try scratch.write(example.text, to: "plugins/\(name)/main.lua")
+            try scratch.write(manifest, to: "plugins/\(name)/plugin.toml")
+        } else {
+            try scratch.write(example.text, to: "plugins/example.lua")
+        }
         let outcome = try await Executable.run(["check"], in: scratch.url)
         #expect(outcome.status == 0, "\(outcome.output)")
         // Its first line may say that it is one of the shipped plugins: then it is that one, up to comments.
@@ -84,6 +96,65 @@ import Testing
             return shown == answer ? nil : "\(path): the document shows \(JSON(shown).text), the answer has \(JSON(answer).text)"
         }
     }
+
+    // MARK: docs/settings.md
+
+    private static let settings: String = {
+        (try? String(contentsOf: repository.appending(path: "docs/settings.md"), encoding: .utf8)) ?? ""
+    }()
+
+    @Test func `the settings file in the documents has every key, each is understood, and the table has its row`() throws {
+        let examples = Self.examples(.toml).filter { $0.heading == "toml moonbus.toml" }
+        #expect(!examples.isEmpty)
+        for example in examples {
+            let scratch = try Scratch()
+            try scratch.write(example.text, to: "moonbus.toml")
+            let layer = try Settings.fileLayer(path: scratch.url.appending(path: "moonbus.toml").path, isOptional: false)
+            _ = try Settings([layer])
+            #expect(Set(layer.values.keys) == Set(Settings.keys), "\(example.file):\(example.line)")
+        }
+        let rows = Self.settings.split(separator: "\n").filter { $0.hasPrefix("| `") }
+        for key in Settings.keys {
+            #expect(rows.contains { $0.hasPrefix("| `\(key)` |") && $0.contains("| `\(Settings.variable(key))` |") }, "\(key)")
+        }
+    }
+
+    /// A manifest that nobody loads would be one that nobody has tried.
+    @Test func `each plugin manifest in the documents goes with a plugin that is checked`() {
+        let manifests = Self.examples(.toml).filter { $0.heading == "toml plugin.toml" }.map(\.text)
+        #expect(!manifests.isEmpty)
+        #expect(manifests == Self.examples(.lua).compactMap(\.manifest))
+    }
+
+    @Test func `the conditions in the table of operators are taken`() async throws {
+        let conditions = Self.settings.matches(of: /(?m)^\|.*\| `(\{ .+ \})` \|$/).map { String($0.1) }
+        #expect(conditions.count == 9)
+        let scratch = try Scratch()
+        let plugin = conditions.map { "bus.subscribe(\"a\", { where = \($0) }, function() end)\n" }.joined()
+        try scratch.write(plugin, to: "plugins/example.lua")
+        let outcome = try await Executable.run(["check"], in: scratch.url)
+        #expect(outcome.status == 0, "\(outcome.output)")
+        #expect(outcome.output.contains("\(conditions.count) declarations"))
+    }
+
+    @Test func `the commands in the table of exit codes end with them`() async throws {
+        let rows = Self.settings.matches(of: /(?m)^\| (\d+) \|.*\| `([^`]*moonbus [^`]+)` \|$/)
+        #expect(rows.count >= 7)
+        let scratch = try Scratch()
+        try scratch.write("bus.subscribe(\"hello.asked\", function() end)", to: "plugins/hello.lua")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        let path = try Executable.url.deletingLastPathComponent().path + ":/usr/bin:/bin"
+        for row in rows {
+            let outcome = try await Executable.run(
+                ["-c", String(row.2)], of: URL(filePath: "/bin/sh"), in: scratch.url,
+                environment: environment.merging(["PATH": path]) { $1 })
+            #expect(outcome.status == Int32(row.1), "\(row.2): \(outcome.errors)\(outcome.output)")
+        }
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+    }
+
+    // MARK: What editors know
 
     /// `plugins/.luals/moonbus.lua` is what editors know of Moonbus.
     @Test func `what the annotations declare is there, and what is there is declared`() async throws {

@@ -3,10 +3,11 @@ import Testing
 
 /// A fenced block of a Markdown file, or a line in a Lua file's comment that shows a command.
 ///
-/// The fence says what it is: `lua`, `sh`, `json` (what the `sh` block before it answers), or `text` (a picture or a format: no example).
+/// The fence says what it is: `lua`, `sh`, `json` (what the `sh` block before it answers), `toml` and the file's name (a `plugin.toml` belongs to
+/// the `lua` block after it), or `text` (a picture or a format: no example).
 /// `sh not run: REASON` is one that can't be run here.
 struct DocumentedExample: Sendable, CustomTestStringConvertible {
-    enum Language: String { case lua, sh, json, text }
+    enum Language: String { case lua, sh, json, toml, text }
 
     var file: String
     /// Of the first line of its text, from 1.
@@ -16,6 +17,8 @@ struct DocumentedExample: Sendable, CustomTestStringConvertible {
     var text: String
     /// The `json` block after an `sh` block.
     var answer: String?
+    /// The `plugin.toml` before a `lua` block.
+    var manifest: String?
 
     var testDescription: String { "\(file):\(line)" }
     var language: Language? { Language(rawValue: String(heading.prefix { $0 != " " })) }
@@ -53,6 +56,9 @@ struct DocumentedExample: Sendable, CustomTestStringConvertible {
                 if let block = open {
                     if block.language == .json, let last = found.indices.last, found[last].language == .sh {
                         found[last].answer = block.text
+                    } else if block.language == .lua, let last = found.last, last.heading == "toml plugin.toml" {
+                        found.append(block)
+                        found[found.count - 1].manifest = last.text
                     } else {
                         found.append(block)
                     }
