@@ -128,6 +128,63 @@ import Testing
         #expect(await service.end() == 0)
     }
 
+    @Test func `of several letters each is tried, and the first that fails is the exit code`() async throws {
+        let (scratch, service, environment) = try await filled()
+        // Tried again it fails again, and is then another letter.
+        for (verb, id) in [(["retry"], "1"), (["drop", "--yes"], "2")] {
+            let outcome = try await Executable.run(["dead"] + verb + ["998", id, "999"], in: scratch.url, environment: environment)
+            #expect(outcome.status == 1)
+            #expect(outcome.errors.contains("998") && outcome.errors.contains("999"))
+            #expect(outcome.output.contains("dead letter \(id) is "), "\(verb): \(outcome.errors)")
+            // What is due again goes first.
+            _ = try await moonbus("emit", "n.given", #"{"n":3}"#, "--wait", in: scratch, environment)
+        }
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+    }
+
+    @Test func `an event with the id stream is shown`() async throws {
+        let scratch = try Scratch()
+        try FileManager.default.createDirectory(at: scratch.url.appending(path: "plugins"), withIntermediateDirectories: true)
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        let url = try #require(environment["MOONBUS_URL"])
+        _ = try await Executable.run(
+            ["-s", "\(url)/events/n.given?id=stream", "-H", "Content-Type: application/json", "-d", "7"],
+            of: URL(filePath: "/usr/bin/curl"),
+            in: scratch.url)
+        let shown = try await moonbus("events", "show", "stream", "--json", in: scratch, environment)
+        #expect(shown.status == 0)
+        #expect(shown.output.contains(#""id":"stream""#))
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+    }
+
+    /// One search of the service looks at 50,000 events.
+    @Test func `what lies behind more events than one search looks at is found`() async throws {
+        let scratch = try Scratch()
+        try FileManager.default.createDirectory(at: scratch.url.appending(path: "plugins"), withIntermediateDirectories: true)
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        func emit(_ words: String...) async throws {
+            let outcome = try await Executable.run(["emit"] + words, in: scratch.url, environment: environment)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+        }
+        try await emit("rare.first", "1")
+        try await emit("often", "--count", "51000")
+        try await emit("rare.last", "2")
+        let looks = [["rare.*"], ["rare.*", "--after", "0"], ["rare.*", "--limit", "1"], ["rare.first", "--since", "1h"], ["rare.none"]]
+        let types = [["rare.first", "rare.last"], ["rare.first", "rare.last"], ["rare.last"], ["rare.first"], []]
+        func found(_ look: [String], _ environment: [String: String]) async throws -> [String] {
+            try await Executable.run(["events", "list", "--json"] + look, in: scratch.url, environment: environment).lines
+                .map { try JSON($0).value(at: ["event", "type"])?.string ?? "" }
+        }
+        for (look, types) in zip(looks, types) { #expect(try await found(look, environment) == types, "\(look)") }
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+        for (look, types) in zip(looks, types) {
+            #expect(try await found(look + ["--journal", ".moonbus"], [:]) == types, "\(look)")
+        }
+    }
+
     @Test func `a value that an operator changes is what the next handler reads`() async throws {
         let scratch = try Scratch()
         let counter = """

@@ -37,17 +37,53 @@ enum Records {
     }
 
     /// Events with their places, in the order of the log.
+    ///
+    /// One search looks at so many events and no more; this goes on until there are enough of them, or the log is over.
     func events(_ search: EventSearch) async throws -> [JSONValue] {
+        var (search, events) = (search, [JSONValue]())
+        defer { Terminal.standardError.clearStatus() }
+        while true {
+            let stretch = try await stretch(search)
+            events = search.after == nil ? stretch.events + events : events + stretch.events
+            guard stretch.isCut, stretch.events.count < search.limit else { return events }
+            search.limit -= stretch.events.count
+            if search.after != nil {
+                guard let next = stretch.next, next != search.after else { return events }
+                search.after = next
+                Terminal.standardError.show(status: "looking on behind position \(next)")
+            } else {
+                guard let before = stretch.before, before != search.before else { return events }
+                search.before = before
+                Terminal.standardError.show(status: "looking on before position \(before)")
+            }
+        }
+    }
+
+    /// What one search found, and where to go on if it was cut.
+    private struct Stretch {
+        var events: [JSONValue]
+        var isCut: Bool
+        var next: UInt64?
+        var before: UInt64?
+    }
+
+    private func stretch(_ search: EventSearch) async throws -> Stretch {
         switch self {
         case .service(let client):
             var target = "/events?limit=\(search.limit)&type=\(percentEncoded(search.pattern.description))"
             if let since = search.since { target += "&since=\(percentEncoded(since.description))" }
             if let after = search.after { target += "&after=\(after)" }
-            return try await client.ask(target).object?["events"]?.array ?? []
+            if let before = search.before { target += "&before=\(before)" }
+            let found = try await client.ask(target)
+            return Stretch(
+                events: found["events"]?.array ?? [], isCut: found["cut"]?.boolean == true,
+                next: found["next"]?.integer.map { UInt64(clamping: $0) }, before: found["before"]?.integer.map { UInt64(clamping: $0) })
         case .folder(let reader):
             do {
                 let found = try await search.run { question throws(JournalError) in try reader.answer(question) }
-                return try found.events.map { try value(RecordJSON.event($0)) }
+                return Stretch(
+                    events: try found.events.map { try value(RecordJSON.event($0)) }, isCut: found.isCut, next: found.next,
+                    before: found.before)
             } catch let error as JournalError {
                 throw CommandError(opening: error)
             }
@@ -57,7 +93,9 @@ enum Records {
     /// The newest event with an id.
     func event(_ id: String) async throws -> JSONValue {
         switch self {
-        case .service(let client): return try await client.ask("/events/\(percentEncoded(id))")
+        case .service(let client):
+            // `/events/stream` are the events as they come.
+            return try await client.ask("/events/\(id == "stream" ? "%73tream" : percentEncoded(id))")
         case .folder(let reader):
             guard case .events(let events) = try reader.ask(.event(id: id)), let event = events.first else {
                 throw CommandError(.found, "there is no event with the id '\(printable(id))'")

@@ -5,6 +5,9 @@ import NIOCore
 
 extension Routes {
     /// `GET /events`: `{"events":[{"position","event"}],"next"}`, in the order of the log.
+    ///
+    /// With `"cut":true` when there were too many events to look at: then `next` is where to go on behind `?after=`, and for a search from the
+    /// end `"before"` is what to give as `?before=`.
     func listEvents(_ search: EventSearch, _ exchange: Exchange) {
         let bus = self.bus
         later(exchange) { () throws(Problem) in
@@ -15,6 +18,7 @@ extension Routes {
             object.member("events") { $0.writeArray(found.events) { $0.write(RecordJSON.event($1)) } }
             object.member("next", found.next)
             if found.isCut { object.member("cut", true) }
+            if let before = found.before { object.member("before", before) }
             return Answer(body: object.finish())
         }
     }

@@ -7,6 +7,7 @@ package import MoonbusJournal
 /// |---|---|
 /// | nothing | the newest events |
 /// | `since` | the newest events that happened then or later |
+/// | `before` | the newest events before that position |
 /// | `after` | the first events after that position |
 ///
 /// In each case those whose type matches, at most `limit` of them, in the order of the log.
@@ -17,6 +18,8 @@ package struct EventSearch: Sendable {
     package var since: Timestamp?
     /// The position after which to look.
     package var after: UInt64?
+    /// The position before which to look; not together with ``after``.
+    package var before: UInt64?
     /// The most events to find.
     package var limit: Int
 
@@ -28,6 +31,8 @@ package struct EventSearch: Sendable {
         package var next: UInt64 = 0
         /// The search ended before the log did: there were too many events to look at.
         package var isCut = false
+        /// What to give as `before` to go on with a search that was cut on its way back; nil for every other.
+        package var before: UInt64?
     }
 
     /// How a journal is asked.
@@ -38,10 +43,11 @@ package struct EventSearch: Sendable {
     private static let looksMax = 50_000
 
     /// Creates a search.
-    package init(pattern: EventPattern, since: Timestamp? = nil, after: UInt64? = nil, limit: Int) {
+    package init(pattern: EventPattern, since: Timestamp? = nil, after: UInt64? = nil, before: UInt64? = nil, limit: Int) {
         self.pattern = pattern
         self.since = since
         self.after = after
+        self.before = before
         self.limit = limit
     }
 
@@ -77,7 +83,10 @@ package struct EventSearch: Sendable {
         var newestFirst: [RecordedEvent] = []
         var looks = 0
         var isCut = false
-        let end = try await LogWalk.back(ask) { page in
+        var first: UInt64?
+        let last = before.map { $0 > 0 ? $0 - 1 : 0 }
+        let end = try await LogWalk.back(from: last, ask) { page in
+            first = page.first?.position
             for recorded in page.reversed() where newestFirst.count < limit && matches(recorded) { newestFirst.append(recorded) }
             looks += page.count
             // Events may be a little out of order in time, a whole page of them is not.
@@ -86,6 +95,6 @@ package struct EventSearch: Sendable {
             isCut = looks >= Self.looksMax
             return !isCut
         }
-        return Found(events: newestFirst.reversed(), next: end, isCut: isCut)
+        return Found(events: newestFirst.reversed(), next: end, isCut: isCut, before: isCut ? first : nil)
     }
 }

@@ -19,9 +19,9 @@ enum Route {
     case replay(plugin: String, number: String)
     /// `DELETE /plugins/{name}/replays/{number}`.
     case stopReplay(plugin: String, number: String)
-    /// `GET /events?type=&since=&after=&limit=`.
+    /// `GET /events?type=&since=&after=&before=&limit=`.
     case events(EventSearch)
-    /// `GET /events/{id}`.
+    /// `GET /events/{id}`; an id that is `stream` is written `%73tream`.
     case event(id: String)
     /// `GET /plugins/{name}/kv?prefix=&after=&limit=`.
     case states(StateListing)
@@ -78,7 +78,7 @@ extension Route {
         POST /events/{type}            emit; the body is the event's data   ?wait=2s&subject=&key=&id=&source=
         POST /events                   emit a CloudEvent: structured, binary or a batch   ?wait=2s
         GET  /events/stream?type=a.>   events as they come (server-sent events)
-        GET  /events                   what is recorded   ?type=a.>&since=1h&after=position&limit=100
+        GET  /events                   what is recorded   ?type=a.>&since=1h&after=position&limit=100, or before=position
         GET  /events/{id}              one event
         GET  /plugins                  what runs
         POST /plugins/{name}/reload    also enable, disable
@@ -104,6 +104,8 @@ extension Route {
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         var query = try Query(parts.count == 2 ? parts[1] : "")
         var path: [String] = []
+        // As it was sent: an event may have the id `stream`, and is then asked for as `%73tream`.
+        let isStream = parts[0].split(separator: "/").dropFirst().first == "stream"
         for segment in parts[0].split(separator: "/") {
             guard let decoded = percentDecoded(segment, plusIsSpace: false) else {
                 throw Problem(.badTarget, "'\(segment)' in the path is not percent-encoded UTF-8")
@@ -116,12 +118,12 @@ extension Route {
             self = .index
         case "events" where path.count == 1 && (method == .GET || method == .HEAD):
             self = .events(try EventSearch(&query))
-        case "events" where path.count == 2 && path[1] != "stream" && (method == .GET || method == .HEAD):
+        case "events" where path.count == 2 && !isStream && (method == .GET || method == .HEAD):
             self = .event(id: path[1])
         case "events" where path.count == 1:
             try allow(.POST, method, target, also: [.GET])
             self = .emit(try EmitTarget(type: nil, &query, configuration))
-        case "events" where path.count == 2 && path[1] == "stream" && method != .POST:
+        case "events" where path.count == 2 && isStream && method != .POST:
             try allow(.GET, method, target)
             self = .stream(try query.pattern("type"))
         case "events" where path.count == 2:
@@ -181,7 +183,11 @@ extension EventSearch {
     fileprivate init(_ query: inout Query) throws(Problem) {
         self.init(
             pattern: try query.pattern("type"), since: try query.time("since"), after: try query.position("after"),
-            limit: try query.count("limit", 1...10_000) ?? 100)
+            before: try query.position("before"), limit: try query.count("limit", 1...10_000) ?? 100)
+        guard after == nil || before == nil else {
+            throw Problem(
+                .badQuery, "after and before are both there", remedy: "after looks towards the end of the log, before towards its start")
+        }
     }
 }
 
