@@ -1,6 +1,8 @@
+import MoonbusEvents
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Synchronization
 
 /// One connection to a running service: a request, its answer, the next request.
 ///
@@ -18,7 +20,12 @@ struct ServiceClient {
         var body: ByteBuffer
     }
 
+    /// How long a service may take for an answer, or for the next piece of it.
+    static let patience = Duration.seconds(15)
+
     private let address: ServiceAddress
+    private let channel: any Channel
+    private let patience: Duration
     private let outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>
     private let inbound: Box
 
@@ -30,8 +37,11 @@ struct ServiceClient {
 
     /// Connects, runs `body` and hangs up.
     ///
+    /// - Parameter patience: how long the service may take for an answer, beside what a request lets it wait.
     /// - Throws: ``CommandError`` 69 when nobody answers there.
-    static func connect<Value>(to address: ServiceAddress, _ body: (ServiceClient) async throws -> Value) async throws -> Value {
+    static func connect<Value>(
+        to address: ServiceAddress, patience: Duration = Self.patience, _ body: (ServiceClient) async throws -> Value
+    ) async throws -> Value {
         let connection: Connection
         do {
             connection = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
@@ -47,25 +57,60 @@ struct ServiceClient {
             throw unreachable(address)
         }
         return try await connection.executeThenClose { inbound, outbound in
-            try await body(ServiceClient(address: address, outbound: outbound, inbound: Box(inbound.makeAsyncIterator())))
+            try await body(
+                ServiceClient(
+                    address: address, channel: connection.channel, patience: patience, outbound: outbound,
+                    inbound: Box(inbound.makeAsyncIterator())))
         }
     }
 
+    /// Whether another request can be sent.
+    var isConnected: Bool { channel.isActive }
+
     /// Sends a request and collects its answer.
     ///
-    /// - Throws: ``CommandError`` 69 when the connection ends before the answer.
+    /// - Parameter wait: how long the request lets the service wait before it answers.
+    /// - Throws: ``CommandError`` 69 when the connection ends before the answer, 75 when none came in time; then the connection is closed.
     func send(
-        _ method: HTTPMethod, _ target: String, contentType: String? = nil, body: ByteBuffer = ByteBuffer(), fields: [(String, String)] = []
+        _ method: HTTPMethod, _ target: String, contentType: String? = nil, body: ByteBuffer = ByteBuffer(),
+        fields: [(String, String)] = [],
+        wait: Duration = .zero
     ) async throws -> Answer {
-        let head = try await begin(method, target, contentType: contentType, body: body, fields: fields)
+        let head = try await begin(method, target, contentType: contentType, body: body, fields: fields, wait: wait)
         var answer = Answer(status: Int(head.status.code), headers: head.headers, body: ByteBuffer())
-        while let part = try await nextPart() { answer.body.writeImmutableBuffer(part) }
+        while let part = try await within(patience, nextPart) { answer.body.writeImmutableBuffer(part) }
         return answer
     }
 
-    /// Sends a request and returns the head of its answer; ``nextPart()`` gives the body.
+    /// Sends a request and returns the head of its answer; ``nextPart()`` gives the body, for which there is no limit.
+    ///
+    /// - Throws: as ``send(_:_:contentType:body:fields:wait:)`` does.
     func begin(
-        _ method: HTTPMethod, _ target: String, contentType: String?, body: ByteBuffer, fields: [(String, String)] = []
+        _ method: HTTPMethod, _ target: String, contentType: String?, body: ByteBuffer, fields: [(String, String)] = [],
+        wait: Duration = .zero
+    ) async throws -> HTTPResponseHead {
+        try await within(wait + patience) { try await head(of: method, target, contentType: contentType, body: body, fields: fields) }
+    }
+
+    /// Does something that waits for the service. When it takes too long the connection is closed: that ends whatever waits for it.
+    private func within<Value>(_ limit: Duration, _ work: () async throws -> Value) async throws -> Value {
+        let isOver = Atomic(false)
+        let alarm = channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(limit / .nanoseconds(1)))) { [channel] in
+            isOver.store(true, ordering: .relaxed)
+            channel.close(promise: nil)
+        }
+        defer { alarm.cancel() }
+        do {
+            return try await work()
+        } catch {
+            guard isOver.load(ordering: .relaxed) else { throw error }
+            throw CommandError(
+                .tryLater, "\(address.authority) took the connection and did not answer within \(DurationText.format(limit))")
+        }
+    }
+
+    private func head(
+        of method: HTTPMethod, _ target: String, contentType: String?, body: ByteBuffer, fields: [(String, String)]
     ) async throws -> HTTPResponseHead {
         var headers: HTTPHeaders = ["Host": address.authority, "User-Agent": "moonbus/\(MoonbusCommand.version)"]
         if let contentType { headers.add(name: "Content-Type", value: contentType) }
@@ -78,7 +123,8 @@ struct ServiceClient {
                 if case .head(let head) = part { return head }
             }
         } catch is IOError {
-        } catch is ChannelError {}
+        } catch is ChannelError {
+        } catch is HTTPParserError {}
         throw Self.unreachable(address, "the service at \(address.text) hung up")
     }
 
