@@ -33,35 +33,62 @@ struct Emission {
     private var plan: EmissionPlan
     private let client: ServiceClient
     private var progress: Progress
+    /// One event, or few enough to read what became of each.
+    private let showsReceipts: Bool
     private let source = "/moonbus/emit"
 
     init(_ plan: EmissionPlan, _ client: ServiceClient) {
         self.plan = plan
         self.client = client
-        progress = Progress(label: "\(plan.type)", isShown: !plan.isSingle || plan.count > 1_000)
+        showsReceipts = plan.isSingle && (plan.count < 1_000 || plan.count == .max)
+        progress = Progress(label: "\(plan.type)", isShown: !showsReceipts)
     }
 
     /// Sends everything.
     ///
     /// - Throws: ``CommandError``: 65 for bad input, with how much was sent before it, 75 when the service stays full.
     mutating func run() async throws {
-        var failed = 0
+        var failed = Failed()
         do {
             while plan.count > 0 {
                 let batch = try nextBatch()
                 if batch.isEmpty { break }
-                failed += try await send(batch)
+                try await send(batch, &failed)
                 progress.add(batch.count, fraction: plan.input.fraction)
                 try await keepToRate()
             }
         } catch {
             progress.finish()
             guard let error = error as? CommandError, progress.count > 0 else { throw error }
-            throw CommandError(error.code, "\(error.message) (\(progress.count) events were sent before)")
+            throw CommandError(error.code, "\(error.message) (\(counted(progress.count, "event was", "events were")) sent before)")
         }
         progress.finish()
         if !plan.isSingle { summarize() }
-        if failed > 0 { throw CommandError(.found, "\(failed) deliveries were not handled: moonbus dead list says why") }
+        if let reason = failed.reason { throw CommandError(.found, reason) }
+    }
+
+    /// Deliveries that ended badly, as far as they were waited for.
+    private struct Failed {
+        /// Of recorded events: each is a dead letter.
+        var kept = 0
+        /// Of ephemeral ones.
+        var lost = 0
+
+        mutating func add(_ receipt: ReceiptView) {
+            if receipt.isEphemeral { lost += receipt.failed } else { kept += receipt.failed }
+        }
+
+        /// What to end the command with; nil when nothing failed.
+        var reason: String? {
+            var parts: [String] = []
+            if kept > 0 { parts.append("\(counted(kept, "delivery was", "deliveries were")) not handled: moonbus dead list says why") }
+            if lost > 0 {
+                parts.append(
+                    "\(counted(lost, "delivery", "deliveries")) of ephemeral events \(lost == 1 ? "was" : "were") not handled and "
+                        + "\(lost == 1 ? "is" : "are") lost: what is ephemeral is tried no more and leaves no dead letter")
+            }
+            return parts.isEmpty ? nil : parts.joined(separator: "; ")
+        }
     }
 
     private mutating func nextBatch() throws -> [Event] {
@@ -96,8 +123,8 @@ struct Emission {
         }
     }
 
-    /// - Returns: how many deliveries failed for good, as far as that was waited for.
-    private func send(_ batch: [Event]) async throws -> Int {
+    /// Sends a batch, shows what became of it and counts what failed.
+    private func send(_ batch: [Event], _ failed: inout Failed) async throws {
         var body = ByteBuffer()
         for (index, event) in batch.enumerated() {
             body.writeStaticString(index == 0 ? "[" : ",")
@@ -108,22 +135,23 @@ struct Emission {
         let clock = ContinuousClock()
         let deadline = clock.now + Self.patience
         while true {
-            let answer = try await client.send(.POST, target, contentType: "application/cloudevents-batch+json", body: body)
-            if answer.status < 300 { return try show(answer) }
+            let answer = try await client.send(
+                .POST, target, contentType: "application/cloudevents-batch+json", body: body, wait: plan.wait ?? .zero)
+            if answer.status < 300 { return show(answer, &failed) }
             let problem = ProblemAnswer(answer)
             guard problem.status == 429, clock.now < deadline else { throw problem.error }
             try await Task.sleep(for: .seconds(problem.retryAfter ?? 1))
         }
     }
 
-    private func show(_ answer: ServiceClient.Answer) throws -> Int {
+    private func show(_ answer: ServiceClient.Answer, _ failed: inout Failed) {
         let receipts = answer.body.withUnsafeReadableBytes { bytes in (try? JSON(validating: bytes))?.value.array ?? [] }
         if plan.json {
             for receipt in receipts { Terminal.standardOutput.print(JSON(receipt).text) }
-        } else if plan.isSingle, plan.count < 1_000 || plan.count > .max / 2 {
+        } else if showsReceipts {
             for receipt in receipts { Terminal.standardOutput.print(ReceiptView(receipt, waited: plan.wait).text) }
         }
-        return receipts.reduce(0) { $0 + ReceiptView($1, waited: plan.wait).failed }
+        for receipt in receipts { failed.add(ReceiptView(receipt, waited: plan.wait)) }
     }
 
     private func keepToRate() async throws {
@@ -135,7 +163,7 @@ struct Emission {
     private func summarize() {
         if plan.json { return }
         let rate = Double(progress.count) / max(progress.seconds, 0.001)
-        Terminal.standardError.print("\(progress.count) events in \(seconds(progress.seconds)), \(Int(rate)) a second")
+        Terminal.standardError.print("\(counted(progress.count, "event")) in \(seconds(progress.seconds)), \(Int(rate)) a second")
     }
 }
 

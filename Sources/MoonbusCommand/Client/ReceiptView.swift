@@ -5,6 +5,8 @@ struct ReceiptView {
     let text: String
     /// Deliveries that ended badly.
     let failed: Int
+    /// The event is recorded nowhere: what failed is lost, and no dead letter.
+    let isEphemeral: Bool
 
     init(_ receipt: JSONValue, waited: Duration?) {
         let terminal = Terminal.standardOutput
@@ -26,10 +28,12 @@ struct ReceiptView {
         if let pending = members?["pending"]?.integer, pending > 0, let waited {
             lines.append("  \(terminal.paint(.yellow, "…")) \(pending) not done after \(DurationText.format(waited))")
         }
+        isEphemeral = members?["ephemeral"]?.boolean == true
+        let taken = isEphemeral ? "taken (ephemeral: not recorded)" : "recorded"
         let note =
             if members?["duplicate"]?.boolean == true { "recorded before" } else if waited != nil, lines.isEmpty {
-                "recorded; nobody wanted it"
-            } else { "recorded" }
+                "\(taken); nobody wanted it"
+            } else { taken }
         text = (["\(terminal.paint(.dim, id)) \(note)"] + lines).joined(separator: "\n")
         self.failed = failed
     }
