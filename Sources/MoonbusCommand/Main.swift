@@ -11,11 +11,22 @@ import MoonbusLane
 enum Main {
     static func main() {
         if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "lane" { lane(CommandLine.arguments.dropFirst(2)) }
+        refuseForeignArguments()
+        Terminal.watchBuffers()
         Task {
             await MoonbusCommand.main()
             MoonbusCommand.exit()
         }
         dispatchMain()
+    }
+
+    /// Swift puts U+FFFD in the place of bytes that are not UTF-8: an event would be recorded with something else than was said.
+    private static func refuseForeignArguments() {
+        for index in 1..<max(1, Int(CommandLine.argc)) {
+            guard let argument = CommandLine.unsafeArgv[index], String(validatingCString: argument) == nil else { continue }
+            Terminal.standardError.print("moonbus: argument \(index) is not UTF-8: '\(printable(String(cString: argument)))'")
+            exit(CommandError.Code.usage.rawValue)
+        }
     }
 
     /// `moonbus lane --probe open` closes the sandbox and then tries what it forbids: it must die by SIGSYS (``LaneProbe``).

@@ -86,6 +86,85 @@ import Testing
         #expect(!outcome.errors.isEmpty)
     }
 
+    @Test(arguments: [("MOONBUS_PORT", "MOONBUS_HTTP_PORT"), ("MOONBUS_LANE", "MOONBUS_LANES"), ("MOONBUS_QQQQ", "MOONBUS_ISOLATION")])
+    func `a variable of the environment that is no setting is refused with 78 and the nearest one`(name: String, near: String) async throws
+    {
+        let scratch = try Scratch()
+        let outcome = try await Executable.run(["run", "--port", "0"], in: scratch.url, environment: [name: "1"])
+        #expect(outcome.status == 78)
+        #expect(outcome.errors.contains("\(name) is not a setting"))
+        #expect(outcome.errors.contains(near))
+    }
+
+    @Test func `variables that other verbs read, and empty ones, are no mistakes`() async throws {
+        let scratch = try Scratch()
+        let others = ["MOONBUS_URL": "x", "MOONBUS_PARTS": "x", "MOONBUS_TORTURE_CYCLES": "1", "MOONBUS_QQQQ": ""]
+        let outcome = try await Executable.run(["run", "--lanes", "0"], in: scratch.url, environment: others)
+        #expect(outcome.status == 64)
+    }
+
+    /// The system and the shell both send it when a terminal is closed: the second one must not cut the end short.
+    @Test func `SIGHUP, even twice, ends it like SIGTERM`() async throws {
+        let scratch = try Scratch()
+        try scratch.write(Self.hello, to: "plugins/hello.lua")
+        let (service, _) = try await RunningCommand.service(in: scratch.url)
+        service.signal(SIGHUP)
+        service.signal(SIGHUP)
+        let stopping = try await service.line("stopping")
+        #expect(stopping.value(at: ["reason"])?.string == "the terminal was closed")
+        _ = try await service.line("stopped")
+        #expect(await service.end() == 0)
+    }
+
+    @Test func `under nohup SIGHUP is nothing`() async throws {
+        let scratch = try Scratch()
+        try scratch.write(Self.hello, to: "plugins/hello.lua")
+        let script = """
+            coproc service { trap '' HUP; exec "$0" run --port 0 --json; }
+            pid=$service_PID
+            read -r ready <&"${service[0]}"
+            kill -HUP "$pid"
+            "$0" emit hello.asked '{"name":"Ada"}' --wait --url "$(grep -o 'http://[0-9.:]*' <<<"$ready")"
+            kill -TERM "$pid"
+            wait "$pid"
+            echo "status $?"
+            """
+        let outcome = try await Executable.run(
+            ["-c", script, Executable.url.path], of: URL(filePath: "/bin/bash"), in: scratch.url)
+        #expect(outcome.output.contains("Hello, Ada"), "\(outcome.errors)")
+        #expect(outcome.output.contains("status 0"))
+    }
+
+    @Test(arguments: ["info", "debug"])
+    func `debug lines of plugins are shown only with --log-level debug`(level: String) async throws {
+        let scratch = try Scratch()
+        try scratch.write(
+            #"bus.subscribe("a", { name = "say" }, function() log.debug("quiet") log.info("loud") end)"#, to: "plugins/p.lua")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url, ["--log-level", level])
+        _ = try await Executable.run(["emit", "a", "--wait"], in: scratch.url, environment: environment)
+        _ = try await service.line { $0.value(at: ["text"])?.string == "loud" }
+        #expect(service.lines.contains { $0.value(at: ["text"])?.string == "quiet" } == (level == "debug"))
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+    }
+
+    @Test func `what is ephemeral is said to be, and what failed of it to be lost`() async throws {
+        let scratch = try Scratch()
+        try scratch.write(
+            #"bus.subscribe("raw.bad", { name = "no" }, function(event) bus.reject("no such thing") end)"#, to: "plugins/no.lua")
+        try scratch.write("ephemeral = [\"raw.>\"]\n", to: "moonbus.toml")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        let good = try await Executable.run(["emit", "raw.good", "1", "--wait"], in: scratch.url, environment: environment)
+        #expect(good.status == 0)
+        #expect(good.output.contains("taken (ephemeral: not recorded); nobody wanted it"))
+        let bad = try await Executable.run(["emit", "raw.bad", "1", "--wait"], in: scratch.url, environment: environment)
+        #expect(bad.status == 1)
+        #expect(bad.errors.contains("1 delivery of ephemeral events was not handled and is lost"))
+        #expect(!bad.errors.contains("moonbus dead list"))
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+    }
+
     @Test func `lines of a file are emitted in order, and a bad one is named`() async throws {
         let scratch = try Scratch()
         let list = """

@@ -30,7 +30,8 @@ import Testing
 
     @Test(arguments: [
         ("[http]\nprot = 1", ":2: http.prot is not a setting; did you mean \"http.port\"?"), ("\nlanes = true", ":2: lanes"),
-        ("lanes = 0", "number from 1 to 64"), ("lanes = ", ":1"), ("isolation = \"jail\"", "'process' or 'thread'"),
+        ("port = 1", ":1: port is not a setting; did you mean \"http.port\"?"), ("lanes = 0", "number from 1 to 64"), ("lanes = ", ":1"),
+        ("isolation = \"jail\"", "'process' or 'thread'"),
     ])
     func `a settings file that can't be is refused with the place and the remedy`(text: String, complaint: String) throws {
         let error = #expect(throws: CommandError.self) { try Settings([try layer(text)]) }

@@ -62,8 +62,28 @@ struct Settings: Equatable {
     /// The environment's name of a key.
     static func variable(_ key: String) -> String { "MOONBUS_" + key.uppercased().map { $0 == "." ? "_" : String($0) }.joined() }
 
+    /// Variables that others read: other verbs, our scripts and our tests.
+    private static let foreignVariables: Set = ["MOONBUS_URL", "MOONBUS_PARTS", "MOONBUS_TORTURE_CYCLES", "MOONBUS_CORPUS"]
+
+    /// The key that a misspelt one, or one without its table, most likely stands for: `port` is `http.port`.
+    static func nearest(to key: String) -> String? {
+        let whole = keys.filter { $0.hasSuffix(".\(key)") }
+        return whole.count == 1 ? whole.first : Suggestion.nearest(to: key, in: keys)
+    }
+
     /// What the environment says.
-    static func environmentLayer() -> Layer {
+    ///
+    /// - Parameter names: of the variables that are set.
+    /// - Throws: ``CommandError`` 78 for a variable `MOONBUS_…` that nobody reads, with the nearest one.
+    static func environmentLayer(_ names: [String] = variableNames()) throws -> Layer {
+        let known = Set(keys.map(variable)).union(foreignVariables)
+        for name in names where name.hasPrefix("MOONBUS_") && !known.contains(name) && environment(name) != nil {
+            let key = name.dropFirst("MOONBUS_".count).lowercased()
+            let hint =
+                nearest(to: key).map { "; did you mean \"\(variable($0))\"?" }
+                ?? ": there are \(keys.map(variable).joined(separator: ", "))"
+            throw CommandError(.badSettings, "the environment: \(printable(name)) is not a setting\(hint)")
+        }
         var layer = Layer()
         for key in keys { layer.set(key, environment(variable(key)), origin: variable(key)) }
         return layer

@@ -28,9 +28,8 @@ extension Settings {
         for (key, value) in flattened(root) {
             let origin = "\(path)\(line(of: key, in: text).map { ":\($0)" } ?? ""): \(key)"
             guard keys.contains(key) else {
-                let hint = Suggestion.hint(for: key, in: keys)
-                throw CommandError(
-                    .badSettings, "\(origin) is not a setting\(hint.isEmpty ? ": there are \(keys.joined(separator: ", "))" : hint)")
+                let hint = nearest(to: key).map { "; did you mean \"\($0)\"?" } ?? ": there are \(keys.joined(separator: ", "))"
+                throw CommandError(.badSettings, "\(origin) is not a setting\(hint)")
             }
             guard let text = plain(value) else { throw CommandError(.badSettings, "\(origin) has a value of the wrong type") }
             layer.set(key, text, origin: origin)

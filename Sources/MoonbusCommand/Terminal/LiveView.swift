@@ -8,6 +8,8 @@ import MoonbusPlugins
 struct LiveView: Sendable {
     let terminal: Terminal
     let isJSON: Bool
+    /// Whether the debug lines of plugins are shown.
+    var showsDebug = false
 
     /// The few lines at the start: where it is and what it runs.
     func ready(url: String, settings: Settings, plugins: [PluginStatus], milliseconds: Double) {
@@ -48,11 +50,12 @@ struct LiveView: Sendable {
     /// The line in the place of lines that a slow reader misses.
     func skipped(_ count: Int) -> String {
         if isJSON { return JSONLine { $0.text("time", "\(Timestamp.now())").text("event", "skipped").number("lines", count) }.text }
-        return "(\(count) lines are missing here: who reads this is too slow)"
+        return "(\(counted(count, "line is", "lines are")) missing here: who reads this is too slow)"
     }
 
     /// Something that happened to a plugin or a lane.
     func show(_ notice: PluginNotice) {
+        if case .log("debug", _) = notice.kind, !showsDebug { return }
         if isJSON { return showJSON(notice) }
         switch notice.kind {
         case .loaded, .restarted: print(notice.time, .green, "✓", notice.description)
@@ -135,7 +138,12 @@ struct LiveView: Sendable {
 
     private func print(_ time: Timestamp, _ paint: Terminal.Paint, _ mark: String, _ text: String) {
         let clock = time.description.split(separator: "T").last.map { String($0.prefix(12)) } ?? ""
-        terminal.print("\(terminal.paint(.dim, clock)) \(terminal.paint(paint, mark)) \(text)")
+        terminal.print("\(terminal.paint(.dim, clock)) \(terminal.paint(paint, mark)) \(Self.indented(text, by: clock.count + 3))")
+    }
+
+    /// A text of several lines, the following ones moved in: what a plugin logs must not look like a line of ours.
+    static func indented(_ text: String, by count: Int) -> String {
+        text.replacing("\n", with: "\n" + String(repeating: " ", count: count))
     }
 
     private func line(_ event: String, _ time: Timestamp = .now(), _ members: (JSONLine.Members) -> Void) {

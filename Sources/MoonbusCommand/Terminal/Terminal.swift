@@ -92,6 +92,8 @@ final class Terminal: Sendable {
         if let outlet = outlet.withLock({ $0 }) { outlet.put(text) } else { writeNow(text, endsWithReader: true) }
     }
 
+    /// - Parameter endsWithReader: the output is what the program is for: without a reader it ends with 0, and with 74 when the output can't be
+    ///   written. What can't be said on standard error changes nothing.
     private func writeNow(_ text: String, endsWithReader: Bool) {
         guard !isUnread.load(ordering: .relaxed) else { return }
         var text = text
@@ -101,19 +103,37 @@ final class Terminal: Sendable {
                 let count = Glibc.write(descriptor, bytes.baseAddress.map { $0 + offset }, bytes.count - offset)
                 if count > 0 {
                     offset += count
+                } else if errno == EAGAIN {
+                    var wish = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                    poll(&wish, 1, -1)
                 } else if errno == EPIPE {
                     // `moonbus tail | head`: the reader has what it wanted.
-                    if endsWithReader { exit(0) }
+                    if endsWithReader, self !== Self.standardError { exit(0) }
                     isUnread.store(true, ordering: .relaxed)
-                    if self !== Self.standardError {
+                    if self !== Self.standardError, !endsWithReader {
                         Self.standardError.print("moonbus: nobody reads the output any more; the service goes on without it")
                     }
                     return
-                } else if errno != EINTR && errno != EAGAIN {
+                } else if errno != EINTR {
+                    let reason = systemReason()
+                    if endsWithReader, self !== Self.standardError { Self.endUnwritten(reason) }
                     return
                 }
             }
         }
+    }
+}
+
+extension Terminal {
+    /// Help is printed by others, into a buffer: only when that is flushed, at the end, it shows that it can't be written.
+    static func watchBuffers() {
+        atexit { if fflush(nil) != 0, errno != EPIPE { Terminal.endUnwritten(systemReason()) } }
+    }
+
+    /// Ends the program because its output can't be written.
+    static func endUnwritten(_ reason: String) -> Never {
+        standardError.print("\(standardError.paint(.red, "moonbus:")) the output can't be written: \(reason)")
+        _exit(CommandError.Code.ioError.rawValue)
     }
 }
 
@@ -122,6 +142,13 @@ func environment(_ name: String) -> String? {
     guard let value = getenv(name) else { return nil }
     let text = String(cString: value)
     return text.isEmpty ? nil : text
+}
+
+/// The names of the variables that this process was started with.
+func variableNames() -> [String] {
+    // Glibc's `environ` is a global variable that any thread may change; this is what the process was given.
+    guard let bytes = try? ByteReader(path: "/proc/self/environ").rest(limit: 4 << 20) else { return [] }
+    return bytes.split(separator: 0).map { String(decoding: $0.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self) }
 }
 
 /// Text from elsewhere as it may be shown: a control character, which could move the cursor or colour the rest, becomes `�`.

@@ -51,7 +51,7 @@ struct Run: AsyncParsableCommand {
     @Option(help: "How long POST /events waits for results when the request doesn't say.")
     var wait: String?
 
-    @Option(help: "The least level of the service's own log lines (default: info).")
+    @Option(help: "The least level of the service's own log lines (default: info). Debug lines of plugins are shown with debug only.")
     var logLevel: String?
 
     @Option(help: "The settings file (default: moonbus.toml, if there is one).")
@@ -61,10 +61,12 @@ struct Run: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        let view = LiveView(terminal: .standardOutput, isJSON: json || !Terminal.standardOutput.isInteractive)
         defer { for terminal in [Terminal.standardOutput, .standardError] { terminal.drain(within: .seconds(1)) } }
         try await reporting(json: json) {
             let settings = try settings()
+            let view = LiveView(
+                terminal: .standardOutput, isJSON: json || !Terminal.standardOutput.isInteractive,
+                showsDebug: ["trace", "debug"].contains(settings.logLevel))
             signal(SIGPIPE, SIG_IGN)
             for terminal in [Terminal.standardOutput, .standardError] { terminal.outliveReader(note: view.skipped) }
             try await Server(settings, view, acceptsLoss: acceptLoss).run()
@@ -86,7 +88,7 @@ struct Run: AsyncParsableCommand {
         flags.set("log.level", logLevel, origin: "--log-level")
         let file = try Settings.fileLayer(path: config ?? "moonbus.toml", isOptional: config == nil)
         do {
-            return try Settings([file, Settings.environmentLayer(), flags])
+            return try Settings([file, try Settings.environmentLayer(), flags])
         } catch let error as CommandError where error.message.hasPrefix("--") {
             throw CommandError(.usage, error.message)
         }
@@ -132,7 +134,7 @@ private struct Server {
     func run() async throws {
         let start = ContinuousClock().now
         // From here on a signal is a request, not a death.
-        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let signals = await UnixSignalsSequence(trapping: [.sigterm, .sigint] + (isToOutliveTerminal() ? [] : [.sighup]))
         let port = try await startAll()
         let milliseconds = (ContinuousClock().now - start) / .milliseconds(1)
         let host = settings.host == "::1" ? "[::1]" : settings.host
@@ -147,17 +149,23 @@ private struct Server {
         }
         let notices = Task { await showNotices() }
         let (asked, ask) = AsyncStream.makeStream(of: UnixSignal.self)
-        // The sequence has one iterator, so one task reads it: the first signal asks, the second one means it.
+        // The sequence has one iterator, so one task reads it: the first signal asks, the second one means it. But for SIGHUP: when a terminal
+        // is closed, the system and the shell both send one.
         let listener = Task {
             var hasAsked = false
             for await signal in signals {
+                if hasAsked, signal == .sighup { continue }
                 if hasAsked { _exit(130) }
                 hasAsked = true
                 ask.yield(signal)
             }
         }
         var requests = asked.makeAsyncIterator()
-        view.ending(await requests.next() == .sigint ? "interrupted" : "told to end")
+        switch await requests.next() {
+        case .sigint: view.ending("interrupted")
+        case .sighup: view.ending("the terminal was closed")
+        default: view.ending("told to end")
+        }
         defer { listener.cancel() }
         let deadline = ContinuousClock.now + Self.drain
         await service.stop(within: Self.answering)
@@ -167,6 +175,14 @@ private struct Server {
         journal.close()
         await notices.value
         view.ended()
+    }
+
+    /// Whether it was started by `nohup` or the like, with SIGHUP ignored.
+    private func isToOutliveTerminal() -> Bool {
+        let before = signal(SIGHUP, SIG_IGN)
+        if unsafeBitCast(before, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self) { return true }
+        signal(SIGHUP, before)
+        return false
     }
 
     /// - Returns: the port.
