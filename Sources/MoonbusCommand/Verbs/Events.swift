@@ -36,7 +36,7 @@ struct Events: AsyncParsableCommand {
                 let terminal = Terminal.standardOutput
                 if records.client.json { return events.forEach { terminal.print(JSON($0).text) } }
                 if events.isEmpty { return Terminal.standardError.print("no such events") }
-                var table = Table("POSITION", "TIME", "TYPE", "ID", "DATA")
+                var table = Table(.name("POSITION"), .time("TIME"), .word("TYPE"), .name("ID"), .rest("DATA"))
                 for recorded in events.compactMap(\.object) {
                     let event = recorded["event"]?.object
                     table.add(
@@ -75,6 +75,10 @@ struct Events: AsyncParsableCommand {
 
         func run() async throws {
             try await reporting(json: records.client.json) {
+                guard (1...255).contains(id.utf8.count) else {
+                    throw CommandError(
+                        .usage, "an event's id has 1 to 255 bytes, this one has \(id.utf8.count): `moonbus events list` shows them")
+                }
                 let recorded = try await records.read { try await $0.event(id) }
                 Terminal.standardOutput.print(records.client.json ? JSON(recorded).text : printable(JSON(recorded).text))
             }
