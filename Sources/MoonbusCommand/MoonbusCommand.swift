@@ -47,23 +47,29 @@ struct CommandError: Error, CustomStringConvertible {
     }
 
     var description: String { message }
+
+    /// Says it on standard error.
+    ///
+    /// - Parameter json: as a JSON line: `{"error":{"code":73,"message":…}}`.
+    func show(json: Bool) {
+        let terminal = Terminal.standardError
+        if json {
+            terminal.print(JSONLine { $0.object("error") { $0.number("code", Int(code.rawValue)).text("message", message) } }.text)
+        } else {
+            terminal.print("\(terminal.paint(.red, "moonbus:")) \(message)")
+        }
+    }
 }
 
 extension AsyncParsableCommand {
     /// Runs a verb's work and turns its ``CommandError`` into a message and an exit code.
     ///
-    /// - Parameter json: whether the message is a JSON line: `{"error":{"code":73,"message":…}}`.
+    /// - Parameter json: as for ``CommandError/show(json:)``.
     func reporting(json: Bool = false, _ work: () async throws -> Void) async throws {
         do {
             try await work()
         } catch let error as CommandError {
-            let terminal = Terminal.standardError
-            if json {
-                terminal.print(
-                    JSONLine { $0.object("error") { $0.number("code", Int(error.code.rawValue)).text("message", error.message) } }.text)
-            } else {
-                terminal.print("\(terminal.paint(.red, "moonbus:")) \(error.message)")
-            }
+            error.show(json: json)
             throw ExitCode(error.code.rawValue)
         }
     }

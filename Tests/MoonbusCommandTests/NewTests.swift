@@ -10,6 +10,7 @@ import Testing
         let made = try await Executable.run(["new", "greeter"] + flags, in: scratch.url)
         #expect(made.status == 0)
         #expect(made.output.contains("moonbus run"))
+        #expect(made.output.contains("moonbus check\n"))
         #expect(!made.output.contains("\u{1B}"))
         #expect(FileManager.default.fileExists(atPath: scratch.url.appending(path: "plugins/.luals/moonbus.lua").path))
         let checked = try await Executable.run(["check"], in: scratch.url)

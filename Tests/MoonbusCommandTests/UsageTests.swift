@@ -7,6 +7,9 @@ import Testing
         ["emit", "a", "--count", "0"],
         ["emit", "a", "--wait", "--timeout", "soon"], ["emit", "a", "--url", "ftp://x"], ["tail", "a..b"], ["tail", "--count", "0"],
         ["new", "Not A Name"], ["new", ""], ["run", "--port", "70000"], ["run", "--lanes", "0"], ["run", "--isolation", "none"],
+        ["events", "show", ""], ["kv", "list", ""], ["kv", "get", "p", ""], ["kv", "get", "", "k"], ["kv", "set", "p", "", "1"],
+        ["kv", "delete", "p", ""], ["kv", "delete", "p", String(repeating: "k", count: 513)], ["dead", "show", ""], ["dead", "retry"],
+        ["dead", "retry", ""], ["dead", "drop", ""], ["replay", "--plugin", "", "--dry-run"], ["new", "-x"], ["new", "--", "-x"],
         ["bench", "nothing"], ["bench", "http", "--lane", "swift"], ["bench", "--count", "0"],
     ])
     func `a command line that can't be is refused with 64 and a reason on standard error`(arguments: [String]) async throws {
@@ -16,6 +19,27 @@ import Testing
         #expect(outcome.output == "")
         #expect(!outcome.errors.isEmpty)
         #expect(!outcome.errors.contains("\u{1B}"))
+    }
+
+    /// Swift would put U+FFFD in their place, and that would be recorded.
+    @Test func `an argument that is not UTF-8 is refused with 64 and its number`() async throws {
+        let scratch = try Scratch()
+        let outcome = try await Executable.run(
+            ["-c", #""$0" emit a $'"\xff"' --url http://127.0.0.1:1"#, Executable.url.path], of: URL(filePath: "/bin/bash"), in: scratch.url
+        )
+        #expect(outcome.status == 64)
+        #expect(outcome.errors.contains("argument 3 is not UTF-8"))
+    }
+
+    @Test(arguments: ["check plugins", "new greeter", "--help", "emit --help"])
+    func `output that can't be written ends with 74 and a reason`(words: String) async throws {
+        let scratch = try Scratch()
+        try scratch.write("", to: "plugins/p.lua")
+        let outcome = try await Executable.run(
+            ["-c", "\"$0\" \(words) >/dev/full", Executable.url.path], of: URL(filePath: "/bin/bash"), in: scratch.url)
+        #expect(outcome.status == 74)
+        #expect(outcome.errors.contains("the output can't be written: No space left on device"))
+        #expect(outcome.errors.split(separator: "\n").count == 1)
     }
 
     @Test(arguments: [

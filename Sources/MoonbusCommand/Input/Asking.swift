@@ -1,5 +1,6 @@
 import Glibc
 import MoonbusEvents
+import MoonbusPlugins
 
 /// A limit as lists take it.
 ///
@@ -7,6 +8,31 @@ import MoonbusEvents
 func checked(limit: Int) throws -> Int {
     guard (1...10_000).contains(limit) else { throw CommandError(.usage, "--limit is a number from 1 to 10000") }
     return limit
+}
+
+/// The name of a plugin, as plugins may be called.
+///
+/// - Throws: ``CommandError`` 64.
+@discardableResult
+func checked(plugin: String) throws -> String {
+    guard PluginSource.isName(plugin) else {
+        throw CommandError(.usage, "'\(printable(plugin))' is no plugin: their names have 1 to 64 characters out of a-z, 0-9, _ and -")
+    }
+    return plugin
+}
+
+/// The longest key of a plugin's store, in bytes; what lanes and the service take.
+private let keySizeMax = 512
+
+/// A key of a plugin's store.
+///
+/// - Throws: ``CommandError`` 64.
+@discardableResult
+func checked(key: String) throws -> String {
+    guard (1...keySizeMax).contains(key.utf8.count) else {
+        throw CommandError(.usage, "a key has 1 to \(keySizeMax) bytes, this one has \(key.utf8.count)")
+    }
+    return key
 }
 
 /// Reads the JSON in a file: `FILE`, `@FILE`, or `-` for standard input.

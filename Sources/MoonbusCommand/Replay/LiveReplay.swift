@@ -80,7 +80,7 @@ struct LiveReplay {
         let events = begun["events"]?.integer ?? 0
         let terminal = Terminal.standardOutput
         terminal.print(
-            "\(terminal.paint(.bold, "replay \(number)")): \(events) \(events == 1 ? "event" : "events") once more for \(names), "
+            "\(terminal.paint(.bold, "replay \(number)")): \(counted(events, "event")) once more for \(names), "
                 + "positions \(shown(begun["first"])) to \(shown(begun["last"]))")
         terminal.print(
             terminal.paint(.dim, "it goes on without this command; DELETE /plugins/\(printable(plugin))/replays/\(number) stops it"))

@@ -33,7 +33,7 @@ struct ReplayReport {
 
     func end(isCut: Bool) {
         guard !json else { return }
-        var text = "\(eventCount) event\(eventCount == 1 ? "" : "s") replayed, \(emitCount) emitted"
+        var text = "\(counted(eventCount, "event")) replayed, \(emitCount) emitted"
         if comparison != nil { text += differenceCount == 0 ? ", as the first time" : ", \(differenceCount) different" }
         if failureCount > 0 { text += ", \(failureCount) failed" }
         if isCut { text += "; there are more: raise --limit" }

@@ -32,7 +32,7 @@ struct Progress {
             let cells = Int((fraction * 20).rounded())
             return "\(String(repeating: "█", count: cells))\(String(repeating: "░", count: 20 - cells)) \(Int(fraction * 100)) %  "
         }
-        Terminal.standardError.show(status: "\(label)  \(done ?? "")\(count) events  \(rate)/s")
+        Terminal.standardError.show(status: "\(label)  \(done ?? "")\(counted(count, "event"))  \(rate)/s")
     }
 
     /// Takes the line away.

@@ -31,7 +31,7 @@ struct Check: AsyncParsableCommand {
             if !json {
                 let terminal = Terminal.standardOutput
                 let verdict = wrong == 0 ? terminal.paint(.green, "no errors") : terminal.paint(.red, "\(wrong) with errors")
-                terminal.print("\(checks.count) plugin\(checks.count == 1 ? "" : "s"), \(verdict), in \(Int(elapsed.rounded())) ms")
+                terminal.print("\(counted(checks.count, "plugin")), \(verdict), in \(Int(elapsed.rounded())) ms")
             }
             if wrong > 0 { throw ExitCode(CommandError.Code.found.rawValue) }
         }
@@ -67,7 +67,7 @@ struct Check: AsyncParsableCommand {
         guard let error = check.error else {
             let count = check.declarationCount
             return terminal.print(
-                "\(terminal.paint(.green, "✓")) \(check.name)  \(terminal.paint(.dim, "\(count) declaration\(count == 1 ? "" : "s")"))")
+                "\(terminal.paint(.green, "✓")) \(check.name)  \(terminal.paint(.dim, "\(counted(count, "declaration"))"))")
         }
         terminal.print("\(terminal.paint(.red, "✗")) \(check.name)")
         for line in error.render(color: terminal.hasColor).split(separator: "\n") { terminal.print("    \(line)") }

@@ -29,7 +29,7 @@ struct Dead: AsyncParsableCommand {
                 let terminal = Terminal.standardOutput
                 if records.client.json { return letters.forEach { terminal.print(JSON($0).text) } }
                 if letters.isEmpty { return Terminal.standardError.print("no dead letters") }
-                var table = Table("ID", "DIED", "SUBSCRIPTION", "TYPE", "ATTEMPTS", "ERROR")
+                var table = Table(.name("ID"), .time("DIED"), .word("SUBSCRIPTION"), .word("TYPE"), .word("ATTEMPTS"), .rest("ERROR"))
                 for letter in letters.compactMap(\.object) {
                     let failure = letter["failures"]?.array?.last?.object?["error"]?.object
                     table.add(
@@ -85,7 +85,7 @@ struct Dead: AsyncParsableCommand {
                 if edit != nil, ids.count != 1 { throw CommandError(.usage, "--edit is for one letter") }
                 let data = try edit.map { try jsonFile($0) }
                 try await records.change { client in
-                    for id in ids {
+                    try await each(ids, client, json: records.client.json) { id in
                         let answer = try await client.ask("/deliveries/\(id)/retry", .POST, body: data)
                         records.client.tell(answer, "dead letter \(id) is due again")
                     }
@@ -111,7 +111,7 @@ struct Dead: AsyncParsableCommand {
                     let names = ids.map { "\($0)" }.joined(separator: ", ")
                     let what = ids.count == 1 ? "dead letter \(names), with its event" : "dead letters \(names), with their events"
                     try confirm("give up \(what)", isGiven: yes)
-                    for id in ids {
+                    try await each(ids, client, json: records.client.json) { id in
                         let answer = try await client.ask("/deliveries/\(id)", .DELETE)
                         records.client.tell(answer, "dead letter \(id) is gone")
                     }
@@ -119,6 +119,26 @@ struct Dead: AsyncParsableCommand {
             }
         }
     }
+}
+
+/// Does something with each letter, whatever becomes of the others, and says of each what went wrong.
+///
+/// - Throws: `ExitCode` with the code of the first that failed; ``CommandError`` when the connection is gone, with the letters that were not tried.
+private func each(_ ids: [UInt64], _ client: ServiceClient, json: Bool, _ work: (UInt64) async throws -> Void) async throws {
+    var first: CommandError?
+    for (index, id) in ids.enumerated() {
+        do {
+            try await work(id)
+        } catch let error as CommandError {
+            guard client.isConnected else {
+                let rest = ids[(index + 1)...].map { "\($0)" }.joined(separator: ", ")
+                throw CommandError(error.code, error.message + (rest.isEmpty ? "" : " (not tried: \(rest))"))
+            }
+            error.show(json: json)
+            first = first ?? error
+        }
+    }
+    if let first { throw ExitCode(first.code.rawValue) }
 }
 
 /// What went wrong, and where.

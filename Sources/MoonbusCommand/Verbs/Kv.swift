@@ -29,12 +29,13 @@ struct Kv: AsyncParsableCommand {
 
         func run() async throws {
             try await reporting(json: records.client.json) {
+                try checked(plugin: plugin)
                 let limit = try checked(limit: limit)
                 let entries = try await records.read { try await $0.entries(plugin, prefix: prefix, limit: limit) }
                 let terminal = Terminal.standardOutput
                 if records.client.json { return entries.forEach { terminal.print(JSON($0).text) } }
                 if entries.isEmpty { return Terminal.standardError.print("plugin '\(printable(plugin))' has stored nothing like that") }
-                var table = Table("KEY", "EXPIRES", "VALUE")
+                var table = Table(.name("KEY"), .time("EXPIRES"), .rest("VALUE"))
                 for entry in entries.compactMap(\.object) {
                     table.add(shown(entry["key"]), shown(entry["expires"]), entry["value"].map { JSON($0).text } ?? "")
                 }
@@ -56,6 +57,8 @@ struct Kv: AsyncParsableCommand {
 
         func run() async throws {
             try await reporting(json: records.client.json) {
+                try checked(plugin: plugin)
+                try checked(key: key)
                 let entry = try await records.read { try await $0.entry(plugin, key) }
                 let value = entry.object?["value"] ?? .null
                 Terminal.standardOutput.print(records.client.json ? JSON(entry).text : printable(JSON(value).text))
@@ -85,6 +88,8 @@ struct Kv: AsyncParsableCommand {
 
         func run() async throws {
             try await reporting(json: records.client.json) {
+                try checked(plugin: plugin)
+                try checked(key: key)
                 let json = value == "-" || value.hasPrefix("@") ? try jsonFile(value) : try parsed(Array(value.utf8), "the value")
                 let target = "\(path(plugin, key))\(expires.map { "?expires=\(percentEncoded($0))" } ?? "")"
                 try await records.change { client in
@@ -111,6 +116,8 @@ struct Kv: AsyncParsableCommand {
 
         func run() async throws {
             try await reporting(json: records.client.json) {
+                try checked(plugin: plugin)
+                try checked(key: key)
                 try await records.change { client in
                     let answer = try await client.ask(path(plugin, key), .DELETE, fields: condition(ifVersion))
                     records.client.tell(answer, "deleted")

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+import MoonbusPlugins
 
 /// `moonbus new`: a plugin to begin with.
 struct New: AsyncParsableCommand {
@@ -7,7 +7,7 @@ struct New: AsyncParsableCommand {
         abstract: "Make a new plugin.",
         discussion: "Writes plugins/NAME.lua, or with --folder plugins/NAME/ with a manifest. Nothing is overwritten.")
 
-    @Argument(help: "The plugin's name: 1 to 64 of a-z, 0-9, _ and -.")
+    @Argument(help: "The plugin's name: 1 to 64 of a-z, 0-9, _ and -, the first one no -.")
     var name: String
 
     @Flag(help: "A folder with main.lua, plugin.toml and README.md instead of one file.")
@@ -21,13 +21,12 @@ struct New: AsyncParsableCommand {
 
     func run() async throws {
         try await reporting(json: json) {
-            guard (1...64).contains(name.utf8.count),
-                name.utf8.allSatisfy({
-                    (97...122).contains($0) || (48...57).contains($0) || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-")
-                })
-            else {
+            // A host would take a name that begins with -; a command line takes it for an option.
+            guard PluginSource.isName(name), !name.hasPrefix("-") else {
                 throw CommandError(
-                    .usage, "'\(printable(name))' can't be a plugin's name: names have 1 to 64 characters out of a-z, 0-9, _ and -")
+                    .usage,
+                    "'\(printable(name))' can't be a plugin's name: names have 1 to 64 characters out of a-z, 0-9, _ and -, the first one no -"
+                )
             }
             let place = plugins ?? environment("MOONBUS_PLUGINS") ?? "plugins"
             let scaffold = Scaffold(name: name, isFolder: folder)
@@ -42,7 +41,7 @@ struct New: AsyncParsableCommand {
                 """
 
                 next:
-                  moonbus check \(place == "plugins" ? "" : place)
+                  moonbus check\(place == "plugins" ? "" : " \(place)")
                   moonbus run\(place == "plugins" ? "" : " --plugins \(place)")        (picks it up while it runs)
                   moonbus emit \(scaffold.type) '{"name": "Ada"}' --wait
                 """)

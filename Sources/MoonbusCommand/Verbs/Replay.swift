@@ -56,6 +56,7 @@ struct Replay: AsyncParsableCommand {
     func run() async throws {
         try await reporting(json: client.json) {
             try checkModes()
+            try checked(plugin: plugin)
             let pattern: EventPattern
             do throws(EventError) { pattern = try EventPattern(type) } catch { throw CommandError(.usage, error.message) }
             let (since, until) = (try instant(from, "--from"), try instant(to, "--to"))

@@ -69,7 +69,7 @@ struct Tail: AsyncParsableCommand {
         guard item.name == "message" else {
             if item.name == "skipped" {
                 let count = (try? JSON(item.data).value(at: ["count"])?.integer) ?? 0
-                Terminal.standardError.print(terminal.paint(.yellow, "(\(count) events skipped: this terminal is too slow)"))
+                Terminal.standardError.print(terminal.paint(.yellow, "(\(counted(count, "event")) skipped: this terminal is too slow)"))
             }
             return false
         }
