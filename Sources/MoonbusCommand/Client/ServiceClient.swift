@@ -28,6 +28,13 @@ struct ServiceClient {
     private let patience: Duration
     private let outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>
     private let inbound: Box
+    private let ending = Ending()
+
+    /// Whether the connection was closed from here. One flag for all that is waited for: an alarm may ring as the answer's head comes, and it is
+    /// then the body that misses the connection.
+    private final class Ending: Sendable {
+        let isGivenUp = Atomic(false)
+    }
 
     /// An iterator that a struct can hold and advance.
     private final class Box {
@@ -94,16 +101,15 @@ struct ServiceClient {
 
     /// Does something that waits for the service. When it takes too long the connection is closed: that ends whatever waits for it.
     private func within<Value>(_ limit: Duration, _ work: () async throws -> Value) async throws -> Value {
-        let isOver = Atomic(false)
-        let alarm = channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(limit / .nanoseconds(1)))) { [channel] in
-            isOver.store(true, ordering: .relaxed)
+        let alarm = channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(limit / .nanoseconds(1)))) { [channel, ending] in
+            ending.isGivenUp.store(true, ordering: .relaxed)
             channel.close(promise: nil)
         }
         defer { alarm.cancel() }
         do {
             return try await work()
         } catch {
-            guard isOver.load(ordering: .relaxed) else { throw error }
+            guard ending.isGivenUp.load(ordering: .relaxed) else { throw error }
             throw CommandError(
                 .tryLater, "\(address.authority) took the connection and did not answer within \(DurationText.format(limit))")
         }
