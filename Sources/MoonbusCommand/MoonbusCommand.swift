@@ -13,7 +13,7 @@ struct MoonbusCommand: AsyncParsableCommand {
 
             Exit codes:
               0 done, 1 found something, 64 wrong usage, 65 bad data, 69 no service reached,
-              70 internal error, 73 can't create, 74 damaged or unreadable, 75 try later, 78 bad settings
+              70 internal error, 73 can't create, 74 damaged, unreadable or unwritable, 75 try later, 78 bad settings
             """,
         version: version,
         subcommands: [

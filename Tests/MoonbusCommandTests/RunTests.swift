@@ -106,13 +106,18 @@ import Testing
     /// The system and the shell both send it when a terminal is closed: the second one must not cut the end short.
     @Test func `SIGHUP, even twice, ends it like SIGTERM`() async throws {
         let scratch = try Scratch()
-        try scratch.write(Self.hello, to: "plugins/hello.lua")
-        let (service, _) = try await RunningCommand.service(in: scratch.url)
-        service.signal(SIGHUP)
+        // Still at work when the second signal comes.
+        try scratch.write(
+            #"bus.subscribe("slow", function() log.info("begun") time.sleep("2s") log.info("over") end)"#, to: "plugins/slow.lua")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        _ = try await Executable.run(["emit", "slow"], in: scratch.url, environment: environment)
+        _ = try await service.line { $0.value(at: ["text"])?.string == "begun" }
         service.signal(SIGHUP)
         let stopping = try await service.line("stopping")
         #expect(stopping.value(at: ["reason"])?.string == "the terminal was closed")
+        service.signal(SIGHUP)
         _ = try await service.line("stopped")
+        #expect(service.lines.contains { $0.value(at: ["text"])?.string == "over" })
         #expect(await service.end() == 0)
     }
 

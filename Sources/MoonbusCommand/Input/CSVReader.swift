@@ -44,7 +44,7 @@ struct CSVReader {
         guard let record = try record() else { return nil }
         guard record.fields.count == columns.count else {
             throw CommandError(
-                .badData, "\(reader.name):\(record.line): \(record.fields.count) fields, but there are \(columns.count) columns")
+                .badData, "\(reader.name):\(record.line): \(counted(record.fields.count, "field")) for \(counted(columns.count, "column"))")
         }
         return record
     }
