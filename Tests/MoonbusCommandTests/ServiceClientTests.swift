@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import MoonbusEvents
 import NIOCore
 import NIOHTTP1
 import Testing
@@ -63,6 +64,20 @@ import Testing
             }
         }
         #expect(error?.message.hasSuffix("within 300ms") == true)
+    }
+
+    @Test func `an emit without an answer says that nobody knows whether the events were recorded`() async throws {
+        let silent = try Silent()
+        let plan = EmissionPlan(
+            type: try EventType("a"), input: .single(nil, count: 3), count: 3, isSingle: true, json: false)
+        let error = await #expect(throws: CommandError.self) {
+            try await ServiceClient.connect(to: silent.address, patience: .milliseconds(200)) { client in
+                var emission = Emission(plan, client)
+                try await emission.run()
+            }
+        }
+        #expect(error?.code == .tryLater)
+        #expect(error?.message.hasSuffix("within 200ms: whether the last 3 events were recorded is not known") == true)
     }
 
     @Test func `an answer that stops halfway is given up too, but for a stream only its head is waited for`() async throws {

@@ -135,8 +135,14 @@ struct Emission {
         let clock = ContinuousClock()
         let deadline = clock.now + Self.patience
         while true {
-            let answer = try await client.send(
-                .POST, target, contentType: "application/cloudevents-batch+json", body: body, wait: plan.wait ?? .zero)
+            let answer: ServiceClient.Answer
+            do {
+                answer = try await client.send(
+                    .POST, target, contentType: "application/cloudevents-batch+json", body: body, wait: plan.wait ?? .zero)
+            } catch let error as CommandError where error.code == .tryLater {
+                let what = batch.count == 1 ? "the event was" : "the last \(batch.count) events were"
+                throw CommandError(error.code, "\(error.message): whether \(what) recorded is not known")
+            }
             if answer.status < 300 { return show(answer, &failed) }
             let problem = ProblemAnswer(answer)
             guard problem.status == 429, clock.now < deadline else { throw problem.error }
