@@ -144,7 +144,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 2, 8]) func `a plugin that does not end loading has lanes of its own, and its neighbours are served`(contexts: Int) async throws {
+    @Test(arguments: [1, 2, 8]) func `a plugin that does not end loading has lanes of its own, and its neighbours are served`(contexts: Int)
+        async throws
+    {
         try await Rig.run(lanes: lanes(), configure: { $0.load = .seconds(3) }) { rig in
             try await rig.host.load("counter", source: counting)
             let loading = Task {

@@ -39,7 +39,8 @@ import Testing
         // Dots that are no nesting.
         let dots = String(repeating: ".", count: 200)
         let plain = try parse(
-            "[config] # \(dots)\na = \"\(dots)\\\"\(dots)\"\nb = '\(dots)'\nc = \"\"\"\n\(dots)\n\"\"\"\nd = [\(Array(repeating: "1.5", count: 200).joined(separator: ", "))]")
+            "[config] # \(dots)\na = \"\(dots)\\\"\(dots)\"\nb = '\(dots)'\nc = \"\"\"\n\(dots)\n\"\"\"\nd = [\(Array(repeating: "1.5", count: 200).joined(separator: ", "))]"
+        )
         #expect(plain.config.value(at: ["b"])?.string == dots)
     }
 

@@ -65,6 +65,12 @@ struct Settings: Equatable {
     /// Variables that others read: other verbs, our scripts and our tests.
     private static let foreignVariables: Set = ["MOONBUS_URL", "MOONBUS_PARTS", "MOONBUS_TORTURE_CYCLES", "MOONBUS_CORPUS"]
 
+    /// What Kubernetes and Docker set in every container beside a service that is called moonbus: nobody has misspelt anything.
+    private static func isOfAService(_ name: String) -> Bool {
+        name.hasPrefix("MOONBUS_SERVICE_") || name.hasPrefix("MOONBUS_PORT_")
+            || name == "MOONBUS_PORT" && environment(name)?.contains("://") == true
+    }
+
     /// The key that a misspelt one, or one without its table, most likely stands for: `port` is `http.port`.
     static func nearest(to key: String) -> String? {
         let whole = keys.filter { $0.hasSuffix(".\(key)") }
@@ -77,7 +83,7 @@ struct Settings: Equatable {
     /// - Throws: ``CommandError`` 78 for a variable `MOONBUS_…` that nobody reads, with the nearest one.
     static func environmentLayer(_ names: [String] = variableNames()) throws -> Layer {
         let known = Set(keys.map(variable)).union(foreignVariables)
-        for name in names where name.hasPrefix("MOONBUS_") && !known.contains(name) && environment(name) != nil {
+        for name in names where name.hasPrefix("MOONBUS_") && !known.contains(name) && environment(name) != nil && !isOfAService(name) {
             let key = name.dropFirst("MOONBUS_".count).lowercased()
             let hint =
                 nearest(to: key).map { "; did you mean \"\(variable($0))\"?" }

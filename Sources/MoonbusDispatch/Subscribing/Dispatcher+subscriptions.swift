@@ -15,7 +15,7 @@ extension Dispatcher {
                 follow(queue, specs, entry)
             } else {
                 if queue.count > 0 {
-                    logger.warning("'\(queue.name)' is not declared any more: \(queue.count) deliveries that it was owed will not be handled")
+                    logger.warning("'\(queue.name)' is not declared any more: \(queue.count) deliveries it was owed will not be handled")
                 }
                 retire(queue, inJournal: true)
             }

@@ -43,7 +43,8 @@ private struct ManifestReader {
         }
         if let line = TOMLDepth.firstLine(deeperThan: Manifest.depthMax, in: text) {
             throw PluginError(
-                .badManifest, plugin: plugin, file: file, line: line, message: "a key is nested more than \(Manifest.depthMax) deep", source: text)
+                .badManifest, plugin: plugin, file: file, line: line, message: "a key is nested more than \(Manifest.depthMax) deep",
+                source: text)
         }
         do {
             root = try TOMLTable(string: text)
