@@ -10,19 +10,30 @@ extension Dispatcher {
     func parkOutcome(_ slot: UInt32, _ detail: SettlingBatch.Detail, at full: SubscriptionQueue) {
         guard let staged = detail.staged else { return }
         let id = owed.id(of: slot)
+        let index = owed[slot].pointee.queue
+        flows[index].pointee.parked += 1
+        let unpark = { [unowned self] in
+            flows[index].pointee.parked -= 1
+            ready(index)
+        }
         park(
             staged, at: full, isWanted: { [unowned self] in owed.find(id) != nil },
             reserved: { [unowned self] in
+                unpark()
                 let batch = takeBatch()
                 add(slot, .done, .done, commit: staged.commit, detail: detail, to: batch)
                 commit(batch)
             },
             tooLate: { [unowned self] fault in
+                unpark()
                 let batch = takeBatch()
                 settleDead(slot, fault, batch)
                 commit(batch)
             },
-            stopped: { [unowned self] in requeue(slot, countsAsAttempt: false) })
+            stopped: { [unowned self] in
+                unpark()
+                requeue(slot, countsAsAttempt: false)
+            })
     }
 
     /// Keeps a checkpoint; its run goes on.
