@@ -53,7 +53,7 @@ import Testing
             #expect(seen["sum"] == .integer(Int64(count) * Int64(count - 1) / 2))
         }
         #expect(load.versions.load(ordering: .relaxed) > Self.editCount / 4, "events met many versions")
-        #expect(count > 5 * Self.editCount, "events flowed all the while")
+        #expect(count > Self.editCount, "events flowed all the while")
         #expect(end.children == warm.children, "the lanes are the same processes")
         #expect(end.descriptors <= warm.descriptors + 2, "\(warm.descriptors) descriptors became \(end.descriptors)")
         // A leak of one script (32 KiB) an edit would be 28 MiB in the service, one of a context (80 KiB) 70 MiB in the lane.

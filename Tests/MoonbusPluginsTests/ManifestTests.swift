@@ -34,6 +34,13 @@ import Testing
             #expect(error?.message == "a key is nested more than 64 deep", "\(String(describing: error))")
             #expect(error?.line == text.split(separator: "\n").count)
         }
+        let part = Array(repeating: "a", count: 60).joined(separator: ".")
+        for text in [
+            "config = { \(part) = { \(part) = 1 } }", "config = { x = \"\"\"a\"\"\"\", \(deep) = 1 }",
+            "config = { x = [[{ \(part) = { b.c.d.e.f = 1 } }]] }",
+        ] {
+            #expect(failure(text)?.message == "a key is nested more than 64 deep", "\(text.prefix(40))")
+        }
         let arrays = failure("[config]\na = " + String(repeating: "[", count: 100) + String(repeating: "]", count: 100))
         #expect(arrays?.message.contains("nested more than 64 deep") == true)
         // Dots that are no nesting.

@@ -8,6 +8,22 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct PluginHostTests {
     private let files = TemporaryFolder()
 
+    @Test func `filters are bounded together, because every event is held against all of them`() async throws {
+        try await Rig.run { rig in
+            let source = """
+                local parts = {}
+                for n = 1, 64 do parts[n] = { data = { ["k" .. n] = { n } } } end
+                for n = 1, COUNT do bus.subscribe("a", { name = "s" .. n, where = { ["$or"] = parts } }, function() end) end
+                """
+            let error = await #expect(throws: PluginError.self) {
+                try await rig.host.load("many", source: source.replacing("COUNT", with: "1000"))
+            }
+            #expect(error?.code == .badDeclaration && error?.line == 3, "\(String(describing: error))")
+            #expect(error?.message.contains("more than 65536 bytes of JSON together") == true, "\(String(describing: error))")
+            try await rig.host.load("some", source: source.replacing("COUNT", with: "20"))
+        }
+    }
+
     @Test func `a plugin of one file handles an event and answers`() async throws {
         files.write(#"bus.subscribe("sum.asked", function(event) return event.data.a + event.data.b end)"#, to: "sum.lua")
         try await Rig.run(files: files) { rig in

@@ -29,6 +29,8 @@ struct Emission {
     private static let batchBytes = 768 << 10
     /// How long a full or stopping service is tried again.
     private static let patience = Duration.seconds(60)
+    /// How long a service may wait that waits of its own accord (`http.wait`).
+    private static let waitMax = Duration.seconds(60)
 
     private var plan: EmissionPlan
     private let client: ServiceClient
@@ -138,7 +140,7 @@ struct Emission {
             let answer: ServiceClient.Answer
             do {
                 answer = try await client.send(
-                    .POST, target, contentType: "application/cloudevents-batch+json", body: body, wait: plan.wait ?? .zero)
+                    .POST, target, contentType: "application/cloudevents-batch+json", body: body, wait: plan.wait ?? Self.waitMax)
             } catch let error as CommandError where error.code == .tryLater {
                 let what = batch.count == 1 ? "the event was" : "the last \(batch.count) events were"
                 throw CommandError(error.code, "\(error.message): whether \(what) recorded is not known")

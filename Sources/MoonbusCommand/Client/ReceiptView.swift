@@ -26,7 +26,8 @@ struct ReceiptView {
             }
         }
         if let pending = members?["pending"]?.integer, pending > 0, let waited {
-            lines.append("  \(terminal.paint(.yellow, "…")) \(pending) not done after \(DurationText.format(waited))")
+            let why = "slower than \(DurationText.format(waited)), or switched off"
+            lines.append("  \(terminal.paint(.yellow, "…")) \(pending) not done yet: \(why)")
         }
         isEphemeral = members?["ephemeral"]?.boolean == true
         let taken = isEphemeral ? "taken (ephemeral: not recorded)" : "recorded"

@@ -15,8 +15,10 @@ func checked(limit: Int) throws -> Int {
 /// - Throws: ``CommandError`` 64.
 @discardableResult
 func checked(plugin: String) throws -> String {
-    guard PluginSource.isName(plugin) else {
-        throw CommandError(.usage, "'\(printable(plugin))' is no plugin: their names have 1 to 64 characters out of a-z, 0-9, _ and -")
+    // Handlers in Swift keep state, too, under the name of their subscription.
+    guard (1...255).contains(plugin.utf8.count), !plugin.utf8.contains(where: { $0 < 0x21 || $0 == 0x7F }) else {
+        throw CommandError(
+            .usage, "'\(printable(plugin))' is no plugin: their names have 1 to 255 bytes, without spaces and control characters")
     }
     return plugin
 }

@@ -65,10 +65,10 @@ struct Settings: Equatable {
     /// Variables that others read: other verbs, our scripts and our tests.
     private static let foreignVariables: Set = ["MOONBUS_URL", "MOONBUS_PARTS", "MOONBUS_TORTURE_CYCLES", "MOONBUS_CORPUS"]
 
-    /// What Kubernetes and Docker set in every container beside a service that is called moonbus: nobody has misspelt anything.
+    /// What Kubernetes and Docker set in every container beside a service that is called moonbus, or moonbus-web: nobody has misspelt anything.
     private static func isOfAService(_ name: String) -> Bool {
-        name.hasPrefix("MOONBUS_SERVICE_") || name.hasPrefix("MOONBUS_PORT_")
-            || name == "MOONBUS_PORT" && environment(name)?.contains("://") == true
+        name.hasSuffix("_SERVICE_HOST") || name.contains("_SERVICE_PORT") || environment(name)?.contains("://") == true
+            || name.contains("_PORT_") && (name.contains("_TCP") || name.contains("_UDP"))
     }
 
     /// The key that a misspelt one, or one without its table, most likely stands for: `port` is `http.port`.

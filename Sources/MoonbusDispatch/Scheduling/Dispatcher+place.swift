@@ -12,6 +12,7 @@ extension Dispatcher {
     func place(
         _ events: [Event], _ recorded: [Recorded], _ matches: ContiguousArray<Router.Match>, generation: UInt64, ask: Ask?
     ) -> Int {
+        precondition(recorded.count == events.count, "a journal answers for each event")
         var matches = matches
         release(matches[...])
         if generation != router.generation { match(events, into: &matches) }

@@ -20,10 +20,10 @@ struct Flow {
     /// Deliveries that run or are being settled, and the most of them.
     var inFlight = 0
     var concurrency = Int.max
-    /// Those of them whose effects wait for room elsewhere, and how many of these there may be before no more are handed out: each may hold
-    /// megabytes.
-    var parked = 0
-    static let parkedMax = 64
+    /// Bytes of effects of those that wait for room, and how many of them there may be before no more are handed out. In bytes: one outcome may
+    /// have four megabytes, and a subscription that feeds itself a little must go on to make room.
+    var parkedSize = 0
+    static let parkedSizeMax = 16 << 20
     /// The last position that it was owed: the start of the next delivery's span.
     var last: UInt64 = 0
     var doneCount: UInt64 = 0
@@ -54,7 +54,7 @@ struct Flow {
     /// True when there may be something to take.
     @inline(__always)
     var isTakable: Bool {
-        guard isServing, inFlight < concurrency, parked < Self.parkedMax else { return false }
+        guard isServing, inFlight < concurrency, parkedSize < Self.parkedSizeMax else { return false }
         return !urgent.isEmpty || (!waiting.isEmpty && (batchCount == 0 || isBatchOver || waiting.count >= batchCount))
     }
 }

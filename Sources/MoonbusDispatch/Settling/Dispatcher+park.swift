@@ -5,15 +5,18 @@ internal import MoonbusJournal
 extension Dispatcher {
     /// How many checkpoints of one run may wait for room.
     private static let parkedCheckpointsMax = 1_000
+    /// Bytes that an outcome which waits takes beside its events.
+    private static let parkedOverhead = 1_024
 
     /// Keeps an outcome until the queues that its events go to have room. The handler does not run again for it, and it counts as no attempt.
     func parkOutcome(_ slot: UInt32, _ detail: SettlingBatch.Detail, at full: SubscriptionQueue) {
         guard let staged = detail.staged else { return }
         let id = owed.id(of: slot)
         let index = owed[slot].pointee.queue
-        flows[index].pointee.parked += 1
+        let size = Self.parkedOverhead + staged.events.reduce(0) { $0 + $1.recordSize }
+        flows[index].pointee.parkedSize += size
         let unpark = { [unowned self] in
-            flows[index].pointee.parked -= 1
+            flows[index].pointee.parkedSize -= size
             ready(index)
         }
         park(

@@ -5,6 +5,9 @@ import MoonbusLane
 /// Turns what a plugin declared into what the bus serves. The lane checked the declarations; but a lane is not believed, and filters, schedules
 /// and zones are known to the host only.
 struct SubscriptionCompiler {
+    /// Bytes of all filters of a plugin as JSON: the bus's own thread tests each event against them.
+    private static let filterSizeMax = 64 << 10
+
     private let version: PluginVersion
     private let main: String
 
@@ -17,7 +20,17 @@ struct SubscriptionCompiler {
     func specs() throws(PluginError) -> [SubscriptionSpec] {
         let declarations = version.declarations
         var specs: [SubscriptionSpec] = []
-        for subscription in declarations.subscriptions { specs.append(try spec(subscription)) }
+        var filterSize = 0
+        for subscription in declarations.subscriptions {
+            filterSize += subscription.filter?.withUnsafeBytes { $0.count } ?? 0
+            guard filterSize <= Self.filterSizeMax else {
+                throw error(
+                    .badDeclaration, subscription.line,
+                    "the plugin's `where` filters have more than \(Self.filterSizeMax) bytes of JSON together",
+                    hint: "every event is held against them while everybody waits: match by type, or test in the handler")
+            }
+            specs.append(try spec(subscription))
+        }
         for source in declarations.sources { specs.append(try spec(source)) }
         for timer in declarations.timers {
             specs.append(

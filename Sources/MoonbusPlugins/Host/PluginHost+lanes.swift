@@ -189,7 +189,8 @@ extension PluginHost {
     func scheduleWatchdog() {
         watchdogTimer = bus.owner.timer(after: configuration.watchdog) { [weak self] in
             guard let self, phase == .running else { return }
-            for lane in lanes { look(at: lane) }
+            // What one look leads to may end another lane.
+            for lane in lanes where !lane.hasEnded { look(at: lane) }
             scheduleWatchdog()
         }
     }
@@ -238,7 +239,7 @@ extension PluginHost {
         switch lane.home {
         case .process: laneEnded(lane, .broke(reason))
         case .thread:
-            lane.watch.wasHeard()
+            lane.watch.forgive()
             logger.error("lane \(lane.number) is a thread and can't be killed: \(reason)")
         }
     }

@@ -77,6 +77,7 @@ extension PluginHost {
         version.load = load
         load.deadline = bus.owner.timer(after: configuration.load) { [unowned self, weak load] in
             let isRunning = version.contexts.contains { context in
+                guard !context.lane.hasEnded else { return false }
                 let reading = context.lane.page.read()
                 return reading.isRunning && reading.context == UInt64(context.number)
             }
@@ -190,7 +191,7 @@ extension PluginHost {
     /// A context is gone with its lane, or was given up by it: the plugin is loaded again, whole.
     func contextIsGone(_ context: PluginContext, because end: LaneEnd) {
         let (version, plugin) = (context.version, context.version.plugin)
-        if let load = version.load, plugin.loading === load, end == .yielded {
+        if let load = version.load, plugin.loading === load, end == .yielded, !load.isCheck {
             // It held a lane on which others waited: once more, on one of its own.
             return loadAgain(load)
         }

@@ -38,6 +38,12 @@ struct LaneWatch {
 
     mutating func wasHeard() { heard = monotonicNanoseconds() }
 
+    /// Its verdict was told, and nothing else can be done: it begins anew.
+    mutating func forgive() {
+        heard = monotonicNanoseconds()
+        hoarding = nil
+    }
+
     mutating func becameBusy() { heard = monotonicNanoseconds() }
 
     /// Judges a reading.

@@ -10,15 +10,16 @@ import Testing
 
     @Test func `a subscription whose effects wait for room elsewhere is not handed more and more`() async throws {
         let test = try await TestBus()
+        let large = JSON(.string(String(repeating: "x", count: 250_000)))
         let slow = try await test.plugin("slow", "out", policy: .init(key: .none, queueLimit: 1), room: 0) { _ in nil }
         let busy = try await test.plugin("busy", "in", policy: .init(key: .none), room: 16) { _ in
             guard let type = try? EventType("out") else { return nil }
-            return .done(nil, [.emit(type: type, data: nil, options: EmitOptions())])
+            return .done(nil, [.emit(type: type, data: large, options: EmitOptions())])
         }
         try await test.bus.emit((1...500).map { try event("in", id: "\($0)") })
         test.catchUp()
-        // 64 that wait, and at most those that were handed out before that was known.
-        #expect((64...64 + 16).contains(busy.ids.count))
+        // 16 MiB that wait, the first one, and at most those that were handed out before that was known.
+        #expect((67...68 + 16).contains(busy.ids.count))
         let again = TestEndpoint(test.bus) { _ in .done(nil) }
         try await test.replace("slow", [test.spec("slow", "out", policy: .init(key: .none, queueLimit: 1))], by: again)
         test.catchUp()
