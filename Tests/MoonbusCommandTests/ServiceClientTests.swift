@@ -69,7 +69,7 @@ import Testing
     @Test func `an emit without an answer says that nobody knows whether the events were recorded`() async throws {
         let silent = try Silent()
         let plan = EmissionPlan(
-            type: try EventType("a"), input: .single(nil, count: 3), count: 3, isSingle: true, json: false)
+            type: try EventType("a"), input: .single(nil, count: 3), wait: .zero, count: 3, isSingle: true, json: false)
         let error = await #expect(throws: CommandError.self) {
             try await ServiceClient.connect(to: silent.address, patience: .milliseconds(200)) { client in
                 var emission = Emission(plan, client)
