@@ -16,11 +16,11 @@ import Testing
                 for n = 1, COUNT do bus.subscribe("a", { name = "s" .. n, where = { ["$or"] = parts } }, function() end) end
                 """
             let error = await #expect(throws: PluginError.self) {
-                try await rig.host.load("many", source: source.replacing("COUNT", with: "1000"))
+                try await rig.host.load("many", source: source.replacing("COUNT", with: "60"), manifest: "[limits]\ncpu = \"10s\"")
             }
             #expect(error?.code == .badDeclaration && error?.line == 3, "\(String(describing: error))")
             #expect(error?.message.contains("more than 65536 bytes of JSON together") == true, "\(String(describing: error))")
-            try await rig.host.load("some", source: source.replacing("COUNT", with: "20"))
+            try await rig.host.load("some", source: source.replacing("COUNT", with: "20"), manifest: "[limits]\ncpu = \"10s\"")
         }
     }
 

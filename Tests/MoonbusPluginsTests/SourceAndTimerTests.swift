@@ -90,6 +90,7 @@ import Testing
 
     @Test func `a source that runs may emit any number of events, a thousand between two waits`() async throws {
         try await Rig.run { rig in
+            var ends = rig.bus.events(matching: try EventPattern("end")).makeAsyncIterator()
             try await rig.host.load(
                 "feed",
                 source: """
@@ -103,7 +104,6 @@ import Testing
                     end })
                     bus.subscribe("n", { name = "count" }, function() kv.incr("n") end)
                     """)
-            var ends = rig.bus.events(matching: try EventPattern("end")).makeAsyncIterator()
             _ = await ends.next()
             #expect(await rig.bus.statistics().recorded >= 2_501)
         }
