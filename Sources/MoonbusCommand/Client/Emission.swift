@@ -154,12 +154,15 @@ struct Emission {
 
     private func show(_ answer: ServiceClient.Answer, _ failed: inout Failed) {
         let receipts = answer.body.withUnsafeReadableBytes { bytes in (try? JSON(validating: bytes))?.value.array ?? [] }
-        if plan.json {
-            for receipt in receipts { Terminal.standardOutput.print(JSON(receipt).text) }
-        } else if showsReceipts {
-            for receipt in receipts { Terminal.standardOutput.print(ReceiptView(receipt, waited: plan.wait).text) }
+        for receipt in receipts {
+            let view = ReceiptView(receipt, waited: plan.wait)
+            if plan.json {
+                Terminal.standardOutput.print(JSON(receipt).text)
+            } else if showsReceipts {
+                Terminal.standardOutput.print(view.text)
+            }
+            failed.add(view)
         }
-        for receipt in receipts { failed.add(ReceiptView(receipt, waited: plan.wait)) }
     }
 
     private func keepToRate() async throws {

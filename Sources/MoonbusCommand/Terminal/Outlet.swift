@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// Bounded: what comes while ``sizeMax`` bytes wait is left out, and in its place comes a line that says how many lines that were.
 final class Outlet: Sendable {
-    /// Bytes that wait at most, beside those that are being written.
+    /// Bytes that wait at most, beside those that are being written; a longer line waits alone.
     static let sizeMax = 1 << 20
 
     private struct State {
@@ -31,7 +31,8 @@ final class Outlet: Sendable {
     func put(_ lines: String) {
         let mustStart = state.withLock { state in
             // Behind a gap nothing is taken before the gap is told: lines stay in order.
-            if state.skipped > 0 || state.waiting.utf8.count + lines.utf8.count > Self.sizeMax {
+            let isFull = !state.waiting.isEmpty && state.waiting.utf8.count + lines.utf8.count > Self.sizeMax
+            if state.skipped > 0 || isFull {
                 state.skipped += lines.utf8.count { $0 == 0x0A }
             } else {
                 state.waiting += lines

@@ -61,7 +61,7 @@ struct Run: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        defer { for terminal in [Terminal.standardOutput, .standardError] { terminal.drain(within: .seconds(1)) } }
+        defer { for terminal in [Terminal.standardOutput, .standardError] { terminal.drain(within: .milliseconds(250)) } }
         try await reporting(json: json) {
             let settings = try settings()
             let view = LiveView(

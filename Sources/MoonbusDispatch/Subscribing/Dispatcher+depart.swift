@@ -25,9 +25,16 @@ extension Dispatcher {
     }
 
     private func forgetDeparted(_ plugin: String, because reason: String) {
-        let waiting = (byPlugin[plugin] ?? []).reduce(0) { $0 + $1.count }
-        let since = waiting > 0 ? "\(waiting) deliveries that waited when it went" : "what it was owed since it went"
-        logger.warning("plugin '\(plugin)' \(reason): its subscriptions are retired, \(since) will not be handled")
+        let queues = byPlugin[plugin] ?? []
+        let waiting = queues.reduce(0) { $0 + $1.count }
+        let since = lastPosition - (queues.compactMap(\.leftOff).min() ?? lastPosition)
+        if waiting == 0, since == 0 {
+            logger.notice("plugin '\(plugin)' \(reason): its subscriptions are retired; they were owed nothing")
+        } else {
+            logger.warning(
+                "plugin '\(plugin)' \(reason): its subscriptions are retired; not handled are \(waiting) deliveries, and what is theirs of \(since) events since"
+            )
+        }
         remove(plugin: plugin)
     }
 }

@@ -74,7 +74,7 @@ extension PluginHost {
         if let serving = plugin.serving { drain(serving) }
     }
 
-    private func abandonLoad(of plugin: Plugin) {
+    func abandonLoad(of plugin: Plugin) {
         guard let load = plugin.loading else { return }
         if let deadline = load.deadline { bus.owner.cancel(deadline) }
         load.abandon()

@@ -193,7 +193,8 @@ extension PluginHost {
         let (version, plugin) = (context.version, context.version.plugin)
         if let load = version.load, plugin.loading === load, end == .yielded, !load.isCheck {
             // It held a lane on which others waited: once more, on one of its own.
-            return loadAgain(load)
+            abandonLoad(of: plugin)
+            return request(plugin, load.request)
         }
         if let load = version.load, plugin.loading === load || load.isCheck {
             load.fail(
@@ -204,16 +205,6 @@ extension PluginHost {
         }
         guard case .active = plugin.standing, plugin.serving === version, plugin.loading == nil else { return }
         request(plugin, LoadRequest(source: version.source, cause: .restart, began: monotonicNanoseconds()))
-    }
-
-    private func loadAgain(_ load: PluginLoad) {
-        let plugin = load.version.plugin
-        if let deadline = load.deadline { bus.owner.cancel(deadline) }
-        load.abandon()
-        plugin.loading = nil
-        loadCount -= 1
-        release(load.version)
-        request(plugin, load.request)
     }
 
     /// Tries again, at growing distances up to 5 s.
