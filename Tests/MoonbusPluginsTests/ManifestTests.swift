@@ -41,6 +41,8 @@ import Testing
         ] {
             #expect(failure(text)?.message == "a key is nested more than 64 deep", "\(text.prefix(40))")
         }
+        // Header and key each are within the bound, and their sum is not.
+        #expect(failure("[config.\(part)]\n\(part) = 1")?.message.contains("is nested more than 64 deep") == true)
         let arrays = failure("[config]\na = " + String(repeating: "[", count: 100) + String(repeating: "]", count: 100))
         #expect(arrays?.message.contains("nested more than 64 deep") == true)
         // Dots that are no nesting.
