@@ -42,6 +42,12 @@ extension Event {
         withUnsafeRecord { json(in: $0, EventFields(record: $0).extensions) }
     }
 
+    /// Whether there are ``extensions``. Reads 4 bytes, allocates nothing.
+    @inlinable
+    package var hasExtensions: Bool {
+        withUnsafeRecord { $0.load(fromByteOffset: EventRecord.extensionsSize, as: UInt32.self) } != 0
+    }
+
     private func json(in record: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer) -> JSON? {
         guard bytes.count > 0, let start = bytes.baseAddress, let base = record.baseAddress else { return nil }
         return JSON(storage: storage, offset: Int(offset) + (start - base), size: bytes.count)

@@ -60,11 +60,13 @@ public final class Commit: Sendable {
     public let schedule: Timestamp?
     /// Events that were refused although the delivery itself is done: those that had gone through too many handlers.
     public let deadLetters: [DeadLetter]
+    /// What the handler answered to those who wait for it in the journal.
+    public let results: [SourceResult]
 
     /// Creates what one handler wants.
     public init(
         events: [Event] = [], delayed: [DelayedEvent] = [], state: StateChange? = nil, cursor: JSON? = nil, schedule: Timestamp? = nil,
-        deadLetters: [DeadLetter] = []
+        deadLetters: [DeadLetter] = [], results: [SourceResult] = []
     ) {
         self.events = events
         self.delayed = delayed
@@ -72,6 +74,27 @@ public final class Commit: Sendable {
         self.cursor = cursor
         self.schedule = schedule
         self.deadLetters = deadLetters
+        self.results = results
+    }
+
+    /// The same, and what the handler answered.
+    public func answering(_ results: [SourceResult]) -> Commit {
+        Commit(
+            events: events, delayed: delayed, state: state, cursor: cursor, schedule: schedule, deadLetters: deadLetters, results: results)
+    }
+}
+
+/// A handler's result on its way to the source of the event: owed to the source's subscription from the commit on.
+public struct SourceResult: Sendable, Hashable {
+    /// The durable name of the source's subscription, claimed by this bus or not. One that the journal does not know is owed nothing.
+    public var subscription: String
+    /// The result, at a position that no other stray of the source has.
+    public var stray: Stray
+
+    /// Addresses a result.
+    public init(to subscription: String, _ stray: Stray) {
+        self.subscription = subscription
+        self.stray = stray
     }
 }
 

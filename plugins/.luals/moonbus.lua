@@ -81,7 +81,17 @@ function bus.subscribe(pattern, options, handler) end
 ---@field missed? moonbus.missed of `every` and `cron`
 ---@field poll? fun(cursor: any): any gets the cursor that it returned last; cursor and emits are committed together
 ---@field run? fun() runs for ever: emits are committed at each wait; restarted with backoff when it ends
----@field result? fun(result: table) gets what the handlers of an emitted event answered; at most once: a restart before it runs loses it
+---@field result? fun(result: moonbus.result) hears how each handler of an emitted event ended; committed with the handler's acknowledgement
+
+--- How one handler of a source's event ended.
+---@class moonbus.result
+---@field event string id of the source's event
+---@field type string its type
+---@field subscription string whose handler it was
+---@field status "done"|"rejected"|"dead"|"shed"
+---@field result? any what the handler returned
+---@field error? string why it was rejected or died, or why the result cannot be handed on
+---@field attempts integer how many runs it took
 
 --- Declares a source. A declaration: only while the plugin loads.
 ---@param options moonbus.source_options

@@ -8,9 +8,9 @@ bus.source({
     bus.emit("heartbeat.beat", { count = count, at = time.format(time.now()) })
     return { count = count }
   end,
-  -- What the handlers of `heartbeat.beat` answered comes back to the source that made it.
+  -- How each handler of `heartbeat.beat` ended comes back to the source that made it.
   result = function(result)
-    log.debug("beat settled", { handlers = #result.results })
+    log.debug("beat settled", { by = result.subscription, status = result.status })
   end,
 })
 

@@ -72,7 +72,9 @@ extension Dispatcher {
 
     /// Ends an ephemeral delivery, or lets it wait for another attempt, without the journal.
     func concludeEphemeral(_ slot: UInt32, _ kind: SettlingBatch.Kind, _ detail: SettlingBatch.Detail?) {
+        let results = results(of: slot, kind, detail)
         conclude(SettlingBatch.Ending(slot: slot, kind: kind, detail: detail))
+        if !results.isEmpty { deliver(addressed(results)) }
     }
 
     /// Counts an ephemeral event that its handler gave up on.

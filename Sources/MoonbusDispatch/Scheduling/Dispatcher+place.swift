@@ -20,7 +20,8 @@ extension Dispatcher {
         return events.withUnsafeBufferPointer { events in
             recorded.withUnsafeBufferPointer { recorded in
                 matches.withUnsafeBufferPointer { matches in
-                    for match in matches { enqueue(events, recorded, match, ask) }
+                    let sources = resultSources(of: events)
+                    for match in matches { enqueue(events, recorded, match, ask, sources) }
                     return note(events, recorded, matches)
                 }
             }
@@ -29,7 +30,8 @@ extension Dispatcher {
 
     /// Queue by queue, not event by event: deliveries that are handed out together then lie together in memory.
     private func enqueue(
-        _ events: UnsafeBufferPointer<Event>, _ recorded: UnsafeBufferPointer<Recorded>, _ match: Router.Match, _ ask: Ask?
+        _ events: UnsafeBufferPointer<Event>, _ recorded: UnsafeBufferPointer<Recorded>, _ match: Router.Match, _ ask: Ask?,
+        _ resultSources: [String?]
     ) {
         let flow = flows[match.queue]
         for index in match.events where !recorded[index].isDuplicate {
@@ -50,6 +52,7 @@ extension Dispatcher {
                 entry.pointee.extra = extra
                 ask.expect(index)
             }
+            if !resultSources.isEmpty, let source = resultSources[index] { extra(of: slot).resultSource = source }
             if flow.pointee.isPlain {
                 flow.pointee.waiting.append(slot)
             } else if let queue = queues[Int(match.queue)] {
@@ -93,15 +96,17 @@ extension Dispatcher {
 
     /// Gives an event that is in no log (a tick, a result, a source's start) to its subscription.
     ///
-    /// - Parameter answered: the position of the event that a result is about; nil: it is no result.
-    func enqueueDirectly(_ event: Event, in queue: SubscriptionQueue, answered: UInt64? = nil) {
+    /// - Parameter result: what it is, if it is a result.
+    func enqueueDirectly(_ event: Event, in queue: SubscriptionQueue, result: PendingResult? = nil) {
         let slot = owed.take()
         owed[slot].pointee.event = event
         owed[slot].pointee.queue = queue.index
         owed[slot].pointee.stage = .queued
-        if let answered {
+        if let result {
             owed[slot].pointee.isResult = true
-            extra(of: slot).strayPosition = answered
+            owed[slot].pointee.isStray = result.isDurable
+            extra(of: slot).strayPosition = result.stray.position
+            queue.resultSize += event.recordSize
         }
         queue.count += 1
         queue.urgent.append(slot)

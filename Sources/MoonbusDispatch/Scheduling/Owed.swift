@@ -24,6 +24,8 @@ struct Owed {
         /// Who waits for the result, and for which event of theirs.
         var ask: Ask?
         var askIndex = 0
+        /// The subscription of the source that wants the result: the event's `replyto`.
+        var resultSource: String?
         var failures: [FailedAttempt] = []
         /// The other events of a batch, in order.
         var members: [UInt32] = []
@@ -35,6 +37,9 @@ struct Owed {
         var parkedCheckpoints = 0
         /// Where the journal keeps it while it is owed again, if its event is in no log; see ``UnloggedPlace``.
         var strayPosition = UnloggedPlace.tick
+
+        /// True when somebody waits for what it comes to.
+        var isAwaited: Bool { ask != nil || resultSource != nil }
     }
 
     var event: Event?

@@ -57,6 +57,10 @@ final class SubscriptionQueue: @unchecked Sendable {
     var throttling = Throttling()
     var clockwork: Clockwork? { didSet { noteSequel() } }
     var cursor: JSON?
+    /// Bytes of the results that it is owed.
+    var resultSize = 0
+    /// The extensions of the events that it emits: where their results go. Nil when it does not want them.
+    private(set) var replyTo: JSON?
 
     var retriedCount: UInt64 = 0
     var deadCount: UInt64 = 0
@@ -85,6 +89,7 @@ final class SubscriptionQueue: @unchecked Sendable {
 
     private func readPolicy() {
         let policy = spec.policy
+        replyTo = spec.resultHandler == nil ? nil : JSON(.object([Event.replyToName: .string(name)]))
         flow.pointee.countMax = policy.queueLimit
         flow.pointee.isKeyed = policy.key != .none
         flow.pointee.isPlain = policy.batch == nil && policy.debounce == nil && policy.throttle == nil

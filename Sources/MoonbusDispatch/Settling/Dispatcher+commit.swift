@@ -14,6 +14,9 @@ extension Dispatcher {
     func commit(_ batch: SettlingBatch) {
         if !batch.settlements.isEmpty {
             openCalls += 1
+            for ending in batch.endings {
+                if let detail = ending.detail, !detail.results.isEmpty { detail.results = addressed(detail.results) }
+            }
             journal.settle(batch.settlements) { result in
                 self.onOwner { self.committed(batch, result) }
             }
@@ -40,11 +43,14 @@ extension Dispatcher {
             case .committed(let recorded):
                 if let staged = ending.detail?.staged { spread(staged, recorded, from: ending.slot) }
                 conclude(ending)
+                if let results = ending.detail?.results { deliver(results) }
             case .hadEnded:
                 if let staged = ending.detail?.staged { giveUp(staged.matches) }
+                if let results = ending.detail?.results { deliver(results, isCommitted: false) }
                 conclude(ending)
             case .conflict(let keys):
                 if let staged = ending.detail?.staged { giveUp(staged.matches) }
+                if let results = ending.detail?.results { deliver(results, isCommitted: false) }
                 runAgain(ending, after: keys)
             }
         }
@@ -72,9 +78,7 @@ extension Dispatcher {
         if !staged.events.isEmpty {
             let recorded = staged.split?.places(recorded) ?? recorded
             for event in staged.events { lineage.note(event) }
-            let ask = queue.flatMap { makeResultAsk($0, staged.events, recorded) }
-            _ = place(staged.events, recorded, staged.matches, generation: staged.generation ?? 0, ask: ask)
-            if let ask { open(ask, within: .seconds(86_400)) }
+            _ = place(staged.events, recorded, staged.matches, generation: staged.generation ?? 0, ask: nil)
         }
         if !commit.delayed.isEmpty { delay(commit.delayed) }
         if let cursor = commit.cursor { queue?.cursor = cursor }
@@ -137,6 +141,7 @@ extension Dispatcher {
             tellAsk(slot, queue, kind, detail, attempts: Int(owed[slot].pointee.attempt))
         }
         if owed[slot].pointee.holdsKey { passKey(of: slot, queue.flow) }
+        if owed[slot].pointee.isResult { queue.resultSize -= owed[slot].pointee.event?.recordSize ?? 0 }
         owed.free(slot)
         queue.count -= 1
         if !queue.emitters.isEmpty { roomy.append(queue) }
@@ -158,14 +163,8 @@ extension Dispatcher {
         _ slot: UInt32, _ queue: SubscriptionQueue, _ kind: SettlingBatch.Kind, _ detail: SettlingBatch.Detail?, attempts: Int
     ) {
         guard let extra = owed[slot].pointee.extra, let ask = extra.ask else { return }
-        let status: HandlerResult.Status
-        switch kind {
-        case .shed: status = .shed
-        case .dead: status = detail?.fault?.kind == .rejected ? .rejected : .dead
-        case .done, .checkpoint, .retry: status = .done
-        }
         let result = HandlerResult(
-            subscription: queue.name, status: status, result: detail?.result, error: detail?.fault, attempts: attempts)
+            subscription: queue.name, status: kind.status(detail?.fault), result: detail?.result, error: detail?.fault, attempts: attempts)
         resolve(ask, extra.askIndex, order: queue.order, result)
     }
 

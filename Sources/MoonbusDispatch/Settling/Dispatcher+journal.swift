@@ -103,6 +103,8 @@ extension Dispatcher {
         owed[slot].pointee.isStray = true
         owed[slot].pointee.isResult = UnloggedPlace.isResult(letter.event, queue)
         extra(of: slot).failures = letter.failures
+        noteResultSource(slot)
+        if owed[slot].pointee.isResult { queue.resultSize += letter.event.recordSize }
         if letter.position == 0 { extra(of: slot).strayPosition = UnloggedPlace.revived(letter: letter.id) }
         queue.count += 1
         queue.urgent.append(slot)

@@ -11,9 +11,7 @@ extension Dispatcher {
         batch.fill(outcomes.count) { settlements, endings in
             for index in outcomes.indices {
                 guard let slot = land(outcomes[index].delivery, &landings) else { continue }
-                if case .done(nil) = outcomes[index].verdict, outcomes[index].effects.isEmpty, !hasSequel(slot),
-                    owed[slot].pointee.position > 0
-                {
+                if case .done(nil) = outcomes[index].verdict, outcomes[index].effects.isEmpty, isPlainlyDone(slot) {
                     addDone(slot, &settlements, &endings)
                 } else {
                     others.append((slot, index))
@@ -29,18 +27,14 @@ extension Dispatcher {
     func settle(done ids: [UInt64]) {
         let batch = takeBatch()
         var landings = Landings()
-        var unlogged: [UInt32] = []
+        var others: [UInt32] = []
         batch.fill(ids.count) { settlements, endings in
             for id in ids {
                 guard let slot = land(id, &landings) else { continue }
-                if hasSequel(slot) || owed[slot].pointee.position == 0 {
-                    unlogged.append(slot)
-                } else {
-                    addDone(slot, &settlements, &endings)
-                }
+                if isPlainlyDone(slot) { addDone(slot, &settlements, &endings) } else { others.append(slot) }
             }
         }
-        for slot in unlogged { settleDone(slot, nil, [], batch) }
+        for slot in others { settleDone(slot, nil, [], batch) }
         book(landings)
         commit(batch)
     }
@@ -55,9 +49,12 @@ extension Dispatcher {
         }
     }
 
+    /// True when the end of a delivery without effects and result is an acknowledgement and nothing else.
     @inline(__always)
-    private func hasSequel(_ slot: UInt32) -> Bool {
-        flows[owed[slot].pointee.queue].pointee.hasSequel
+    private func isPlainlyDone(_ slot: UInt32) -> Bool {
+        let entry = owed[slot]
+        return entry.pointee.position > 0 && !flows[entry.pointee.queue].pointee.hasSequel
+            && (entry.pointee.extra == nil || !isAwaited(slot))
     }
 
     /// Adds the settlement of a delivery that is just done.
@@ -81,9 +78,8 @@ extension Dispatcher {
 
     private func settleDone(_ slot: UInt32, _ result: JSON?, _ effects: [Effect], _ batch: SettlingBatch) {
         guard let queue = queues[Int(owed[slot].pointee.queue)] else { return }
-        let hasAsk = owed[slot].pointee.extra?.ask != nil
         var detail: SettlingBatch.Detail?
-        if hasAsk, result != nil {
+        if result != nil, isAwaited(slot) {
             detail = SettlingBatch.Detail()
             detail?.result = result
         }
@@ -221,8 +217,22 @@ extension Dispatcher {
     ) {
         let entry = owed[slot]
         let number = flows[entry.pointee.queue].pointee.number
+        var (commit, detail) = (commit, detail)
+        if entry.pointee.extra != nil { addResults(of: slot, kind, to: &commit, &detail) }
         batch.settlements.append(Settlement(number, coverage(of: slot, kind), transition, commit: commit))
         batch.endings.append(SettlingBatch.Ending(slot: slot, kind: kind, detail: detail))
+    }
+
+    private func addResults(
+        of slot: UInt32, _ kind: SettlingBatch.Kind, to commit: inout Commit?, _ detail: inout SettlingBatch.Detail?
+    ) {
+        let results = results(of: slot, kind, detail)
+        guard !results.isEmpty else { return }
+        let known = detail ?? SettlingBatch.Detail()
+        known.results = results
+        detail = known
+        let durable = results.filter(\.isDurable).map { SourceResult(to: $0.subscription, $0.stray) }
+        if !durable.isEmpty { commit = (commit ?? Commit()).answering(durable) }
     }
 
     /// The places in the log that a settlement is about.

@@ -26,6 +26,8 @@ final class SettlingBatch: @unchecked Sendable {
         /// The wait before the next attempt.
         var delay: Duration = .zero
         var staged: Staged?
+        /// What sources are owed of it.
+        var results: [Dispatcher.PendingResult] = []
     }
 
     struct Ending {

@@ -33,7 +33,7 @@ final class Staged {
             split.map { split in
                 Commit(
                     events: split.durable, delayed: commit.delayed, state: commit.state, cursor: commit.cursor, schedule: commit.schedule,
-                    deadLetters: commit.deadLetters)
+                    deadLetters: commit.deadLetters, results: commit.results)
             } ?? commit
     }
 }
@@ -98,7 +98,8 @@ struct Stager {
         do throws(EventError) {
             return try Event(
                 type: type, data: data, id: id, source: options.source ?? "/plugins/\(queue.spec.plugin)", subject: options.subject,
-                key: options.key, time: now, traceparent: trace, causeid: isRoot ? nil : cause.id, hops: isRoot ? 0 : hops + 1)
+                key: options.key, time: now, traceparent: trace, causeid: isRoot ? nil : cause.id, hops: isRoot ? 0 : hops + 1,
+                extensions: queue.replyTo)
         } catch {
             throw Fault(.error, "bus.emit('\(type)'): \(error.message)")
         }

@@ -43,7 +43,7 @@ extension Dispatcher {
         queue.cursor = claimed.cursor
         queue.phase = .catchingUp
         var progress = Progress(floor: claimed.floor, ended: claimed.ended)
-        for stray in claimed.strays where takesUp(stray, queue) { takeStray(stray, queue) }
+        for stray in claimed.strays where takesUp(stray, queue) && !hasResult(stray, queue) { takeStray(stray, queue) }
         if queue.replay != nil { return beginReading(queue, progress) }
         catchUp(queue, after: claimed.floor, &progress, found: [], schedule: claimed.schedule)
     }
@@ -58,8 +58,10 @@ extension Dispatcher {
             extra(of: slot).strayPosition = stray.position
             // The tick goes on where it was: the next one comes after its end.
             if stray.position == UnloggedPlace.tick { queue.clockwork = Clockwork(isRunning: true) }
+            if owed[slot].pointee.isResult { queue.resultSize += stray.event.recordSize }
         } else {
             owed[slot].pointee.position = stray.position
+            noteResultSource(slot)
         }
         owed[slot].pointee.attempt = UInt16(clamping: stray.failures.last?.attempt ?? 0)
         extra(of: slot).failures = stray.failures
@@ -152,6 +154,7 @@ extension Dispatcher {
             let slot = owed.take()
             owed[slot].pointee.event = recorded.event
             owed[slot].pointee.position = recorded.position
+            noteResultSource(slot)
             queue.count += 1
             takeUp(slot, queue)
         }

@@ -25,7 +25,7 @@ struct Clockwork {
     var isReplaced = false
 }
 
-/// Sources that run, and what the handlers of a source's events answered. Ticks are in `Dispatcher+ticks.swift`.
+/// Sources that run. Ticks are in `Dispatcher+ticks.swift`, results in `SourceResults.swift`.
 extension Dispatcher {
     /// A run that lasted this long was a good one: the backoff starts again from its beginning.
     private static let goodRun = Duration.seconds(60)
@@ -82,39 +82,8 @@ extension Dispatcher {
         }
     }
 
-    // MARK: Results
-
-    /// Asks for the results of what a source has emitted, if it wants them.
-    func makeResultAsk(_ queue: SubscriptionQueue, _ events: [Event], _ recorded: [Recorded]) -> Ask? {
-        guard queue.spec.resultHandler != nil, queue.phase != .retired else { return nil }
-        let receipts = zip(events, recorded).map { Receipt(id: $0.id, position: $1.position, isDuplicate: $1.isDuplicate) }
-        return Ask(receipts: receipts) { [unowned self] receipts in
-            guard queue.phase != .retired else { return }
-            for (event, receipt) in zip(events, receipts) where !receipt.results.isEmpty { deliverResults(receipt, of: event, to: queue) }
-        }
-    }
-
-    private func deliverResults(_ receipt: Receipt, of event: Event, to queue: SubscriptionQueue) {
-        guard queue.room > 0 else {
-            // Results are answers, not events: nobody has promised them, but their loss is counted.
-            counts.shed &+= 1
-            queue.shedCount &+= 1
-            return
-        }
-        let results = receipt.results.map { result -> JSONValue in
-            var object: JSONObject = ["subscription": .string(result.subscription), "status": .string(result.status.rawValue)]
-            if let value = result.result { object["result"] = value.value }
-            if let fault = result.error { object["error"] = .string(fault.message) }
-            return .object(object)
-        }
-        let data = JSON(.object(["event": .string(event.id), "type": .string(event.typeText), "results": .array(results)]))
-        enqueueDirectly(
-            ownEvent(of: queue, Self.resultType, data: data, id: "\(event.id)-result", cause: event), in: queue,
-            answered: receipt.position)
-    }
-
     /// An event of the bus's own, for one subscription.
-    func ownEvent(of queue: SubscriptionQueue, _ type: String, data: JSON?, id: String?, cause: Event? = nil) -> Event {
+    func ownEvent(of queue: SubscriptionQueue, _ type: String, data: JSON?, id: String?) -> Event {
         let kind = if case .start = queue.spec.trigger { "sources" } else { queue.spec.hasCursor ? "sources" : "timers" }
         let prefix = queue.spec.plugin + "."
         let name = queue.name.hasPrefix(prefix) ? String(queue.name.dropFirst(prefix.count)) : queue.name
@@ -122,7 +91,7 @@ extension Dispatcher {
             return try Event(
                 type: EventType(type), data: data, id: id.map { String($0.suffix(250)) },
                 source: "/plugins/\(queue.spec.plugin)/\(kind)/\(name)",
-                time: owner.clock.now(), traceparent: cause?.traceparent, causeid: cause?.id, hops: cause.map { $0.hops + 1 } ?? 0)
+                time: owner.clock.now())
         } catch {
             preconditionFailure("names of subscriptions are checked when they are made: \(error)")
         }

@@ -8,11 +8,15 @@ internal import MoonbusJournal
 /// | delivery | position of its stray |
 /// |---|---|
 /// | the tick of a clock, of which there is never more than one | 0 |
-/// | a result for a source | that of the event which the handlers answered: a source is owed no events itself |
+/// | a result for a source | 2^61 + 61 bits of the identity of the delivery that it is the end of |
 /// | any of them, revived as a dead letter | 2^62 + the letter's id |
 enum UnloggedPlace {
     static let tick: UInt64 = 0
+    private static let firstResult: UInt64 = 1 << 61
     private static let firstRevived: UInt64 = 1 << 62
+
+    /// Two of the results that a source is owed at once are at one place with a chance of 10^8 to 2^61.
+    static func result(_ identity: Identity) -> UInt64 { firstResult + identity.low & (firstResult - 1) }
 
     static func revived(letter: UInt64) -> UInt64 { firstRevived + letter }
 
@@ -66,7 +70,7 @@ extension Dispatcher {
                 }
             }
         guard !isWanted, let number = queue.number else { return isWanted }
-        logger.warning("'\(queue.name)' was declared anew and has no use for \(stray.event), which had failed before: it is left out")
+        logger.warning("'\(queue.name)' was declared anew and has no use for \(stray.event) any more, which it was owed: it is left out")
         openCalls += 1
         journal.settle([Settlement(number, .strays([stray.position]), .done)]) { _ in self.onOwner { self.openCalls -= 1 } }
         return false

@@ -106,6 +106,9 @@ extension MemoryStore {
         if let cursor = commit.cursor { records[index].cursor = cursor }
         if let schedule = commit.schedule { records[index].schedule = schedule }
         for letter in commit.deadLetters { letters.add(letter, countMax: limits.deadLetters) }
+        for result in commit.results {
+            if let source = numbers[result.subscription] { records[source].strays[result.stray.position] = result.stray }
+        }
         return recorded
     }
 }

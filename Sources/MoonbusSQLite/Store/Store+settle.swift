@@ -102,6 +102,9 @@ extension Store {
         if let cursor = commit.cursor { try saveCursor(cursor, of: number) }
         if let schedule = commit.schedule { try saveSchedule(schedule, of: number) }
         for letter in commit.deadLetters { try add(letter) }
+        for result in commit.results {
+            if let source = numbers[result.subscription] { try add(result.stray, of: source) }
+        }
         return recorded
     }
 

@@ -61,5 +61,20 @@ extension JournalConformance {
             try await journal.settle(claimed, Sample.span(places[0], places[1]), .retry([soon]))
             try bench.expect(try await journal.claim("s").strays, is: [soon, late], "strays")
         },
+        Scenario("a result is owed to the source's subscription from the commit of its handler on") { bench in
+            let journal = try await bench.open()
+            let (source, handler) = (try await journal.claim("source"), try await journal.claim("s"))
+            let place = try await journal.append(Sample.events(1))[0].position
+            let result = Sample.stray(1 << 61 + 7, try Sample.event("result"))
+            let commit = Commit(results: [SourceResult(to: "source", result), SourceResult(to: "nobody", result)])
+            let done = try await journal.settle(handler, Sample.span(handler.floor, place), .done, commit)
+            try bench.expect(done, is: .committed([]), "the handler's end")
+            try bench.expect(try await journal.claim("source").strays, is: [result], "what the source is owed")
+            try bench.expect(try await journal.claim("s").strays, is: [], "what the handler is owed")
+            let again = try await journal.settle(handler, Sample.span(handler.floor, place), .done, commit)
+            try bench.expect(again, is: .hadEnded, "the handler's second end")
+            try await journal.settle(source, .strays([result.position]), .done)
+            try bench.expect(try await journal.claim("source").strays, is: [], "what the source is owed after it")
+        },
     ]
 }

@@ -9,6 +9,7 @@ final class DeferredJournal: Journal {
         var answers: [@Sendable () -> Void] = []
         var refusals = 0
         var retirementRefusals = 0
+        var claimRefusals = 0
         var hidesLetters = false
     }
 
@@ -34,6 +35,11 @@ final class DeferredJournal: Journal {
     /// Makes the next calls of `settle` fail.
     func refuseSettlements(_ count: Int) {
         state.withLock { $0.refusals = count }
+    }
+
+    /// Makes the next calls of `claim` fail.
+    func refuseClaims(_ count: Int) {
+        state.withLock { $0.claimRefusals = count }
     }
 
     /// Makes the next calls of `retire` fail.
@@ -70,6 +76,11 @@ final class DeferredJournal: Journal {
     }
 
     func claim(_ claims: [Claim], completion: @escaping @Sendable (Result<[Claimed], JournalError>) -> Void) {
+        let isRefused = state.withLock { state in
+            defer { state.claimRefusals = max(0, state.claimRefusals - 1) }
+            return state.claimRefusals > 0
+        }
+        if isRefused { return later { completion(.failure(JournalError(.unavailable, "the disk is gone"))) } }
         inner.claim(claims) { result in self.later { completion(result) } }
     }
 

@@ -133,8 +133,8 @@ import Testing
         #expect(result.argument == .data && result.event.typeText == "moonbus.result")
         let data = try #require(result.event.data?.value)
         #expect(data["type"] == "beat")
-        #expect(data["results"]?[0]?["subscription"] == "sink.main")
-        #expect(data["results"]?[0]?["result"]?["seen"] == 1)
+        #expect(data["subscription"] == "sink.main")
+        #expect(data["result"]?["seen"] == 1)
     }
 
     @Test func `a tick that fails is tried again and dies, and the next one comes all the same`() async throws {
