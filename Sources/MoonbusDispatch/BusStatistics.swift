@@ -10,6 +10,8 @@ public struct BusStatistics: Sendable, Hashable {
         public var queued = 0
         /// Deliveries that run.
         public var inFlight = 0
+        /// Events of the log that it has not looked at yet: its plugin is, or was for long, switched off.
+        public var unread: UInt64 = 0
         /// Deliveries that ended well.
         public var done: UInt64 = 0
         /// Runs that failed and are tried again.

@@ -38,6 +38,15 @@ final class Ask {
         receipts[index].pending += count
     }
 
+    /// Notes that a subscription which was expected does not get to the event for now: it stays pending, and nobody waits for it.
+    ///
+    /// - Returns: true if it was the last one that was waited for, and the answer was given.
+    func forgo() -> Bool {
+        guard answer != nil else { return false }
+        remaining -= 1
+        return finishIfComplete()
+    }
+
     /// Takes the result of one subscription.
     ///
     /// - Returns: true if it was the last one that was waited for, and the answer was given.

@@ -180,12 +180,6 @@ extension Dispatcher {
     private func take(_ page: Page?, _ queue: SubscriptionQueue) {
         guard let replay = queue.replay else { return }
         queue.replay?.read = min(page?.last ?? replay.stretch.last, replay.stretch.last)
-        for recorded in page?.owed ?? [] where replay.order.includes(recorded.event) && !replay.progress.hasEnded(recorded.position) {
-            let slot = owed.take()
-            owed[slot].pointee.event = recorded.event
-            owed[slot].pointee.position = recorded.position
-            queue.count += 1
-            takeUp(slot, queue)
-        }
+        take((page?.owed(beyond: replay.progress) ?? []).filter { replay.order.includes($0.event) }, queue)
     }
 }

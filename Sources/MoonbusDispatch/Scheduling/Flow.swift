@@ -44,7 +44,7 @@ struct Flow {
     var isReady = false
     /// True while emitters wait for room.
     var hasEmitters = false
-    /// True when the end of a delivery has a sequel: the next tick of one that runs by the clock, or more of the log for a replay.
+    /// True when the end of a delivery has a sequel: the next tick of one that runs by the clock, or more of the log for a replay or a backlog.
     var hasSequel = false
 
     /// How many more events it takes.

@@ -37,8 +37,8 @@ final class SubscriptionQueue: @unchecked Sendable {
     var route: Router.Route?
     /// What the journal held when it was made: later events reach it by themselves.
     var joined: UInt64 = 0
-    /// What the journal held when its plugin was suspended: later events are not in memory. Nil while they reach it by themselves.
-    var leftOff: UInt64?
+    /// How far it has got in the log while later events are not in memory. Nil while they reach it by themselves.
+    var backlog: Backlog? { didSet { noteSequel() } }
     /// What waited before its plugin was suspended, while what came since is read.
     var early = Deque<UInt32>()
     /// What makes it a replay's; nil for all others.
@@ -84,7 +84,7 @@ final class SubscriptionQueue: @unchecked Sendable {
     }
 
     private func noteSequel() {
-        flow.pointee.hasSequel = clockwork != nil || replay != nil
+        flow.pointee.hasSequel = clockwork != nil || replay != nil || backlog != nil
     }
 
     private func readPolicy() {

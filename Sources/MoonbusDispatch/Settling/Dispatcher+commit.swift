@@ -147,6 +147,7 @@ extension Dispatcher {
         if !queue.emitters.isEmpty { roomy.append(queue) }
         ready(queue)
         if queue.replay != nil { deliveryEnded(queue) }
+        if queue.backlog != nil { readOn(backlogOf: queue) }
         if queue.phase == .retired { freeIfIdle(queue) }
     }
 

@@ -124,7 +124,7 @@ extension Dispatcher {
         guard openClaims == 0 else { return done() }
         recordedSinceTrim = 0
         let owing = queues.compactMap { queue -> SubscriptionNumber? in
-            guard let queue, queue.count > 0 || queue.phase != .serving || queue.leftOff != nil || queue.replay != nil else { return nil }
+            guard let queue, queue.count > 0 || queue.phase != .serving || queue.backlog != nil || queue.replay != nil else { return nil }
             return queue.number
         }
         journal.trim(through: lastPosition, owing: owing) { _ in self.onOwner(done) }
@@ -143,7 +143,8 @@ extension Dispatcher {
         statistics.subscriptions = names.values.sorted { $0.order < $1.order }.map { queue in
             BusStatistics.Subscription(
                 name: queue.name, plugin: queue.spec.plugin, queued: queue.count - queue.inFlight, inFlight: queue.inFlight,
-                done: queue.flow.pointee.doneCount, retried: queue.retriedCount, dead: queue.deadCount, shed: queue.shedCount)
+                unread: queue.backlog.map { lastPosition - min($0.read, lastPosition) } ?? 0, done: queue.flow.pointee.doneCount,
+                retried: queue.retriedCount, dead: queue.deadCount, shed: queue.shedCount)
         }
         return statistics
     }

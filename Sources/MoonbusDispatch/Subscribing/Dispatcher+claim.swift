@@ -42,10 +42,10 @@ extension Dispatcher {
         queue.number = claimed.number
         queue.cursor = claimed.cursor
         queue.phase = .catchingUp
-        var progress = Progress(floor: claimed.floor, ended: claimed.ended)
+        let progress = Progress(floor: claimed.floor, ended: claimed.ended)
         for stray in claimed.strays where takesUp(stray, queue) && !hasResult(stray, queue) { takeStray(stray, queue) }
         if queue.replay != nil { return beginReading(queue, progress) }
-        catchUp(queue, after: claimed.floor, &progress, found: [], schedule: claimed.schedule)
+        catchUp(queue, after: claimed.floor, progress, found: [], schedule: claimed.schedule)
     }
 
     private func takeStray(_ stray: Stray, _ queue: SubscriptionQueue) {
@@ -73,19 +73,22 @@ extension Dispatcher {
 
     static let pageCount = 512
 
-    /// Reads what a subscription was owed before this bus knew it: events up to where it joined, page by page.
+    /// Reads what a subscription was owed before this bus knew it: events up to where it joined, page by page, but no more than its queue
+    /// holds.
     func catchUp(
-        _ queue: SubscriptionQueue, after position: UInt64, _ progress: inout Progress, found: [RecordedEvent], schedule: Timestamp?
+        _ queue: SubscriptionQueue, after position: UInt64, _ progress: Progress, found: [RecordedEvent], schedule: Timestamp?
     ) {
         guard case .events = queue.spec.trigger, position < queue.joined else {
             return caughtUp(queue, progress, found, schedule)
         }
-        let known = progress
+        guard queue.early.count + found.count < queue.flow.pointee.countMax else {
+            return caughtUp(queue, progress, found, schedule, rest: Backlog(read: position, progress: progress))
+        }
         readPage(of: queue, after: position, through: queue.joined) { page in
             guard queue.phase == .catchingUp else { return }
-            var progress = known
             switch page {
-            case .success(let page?): self.catchUp(queue, after: page.last, &progress, found: found + page.owed, schedule: schedule)
+            case .success(let page?):
+                self.catchUp(queue, after: page.last, progress, found: found + page.owed(beyond: progress), schedule: schedule)
             case .success(nil): self.caughtUp(queue, progress, found, schedule)
             case .failure(let error) where error.code == .unavailable:
                 self.catchUpLater(queue, after: position, progress, found, schedule)
@@ -99,9 +102,14 @@ extension Dispatcher {
 
     /// A page of the log, and what of it a subscription is owed.
     struct Page {
-        var owed: [RecordedEvent]
+        var matching: [RecordedEvent]
         /// The last position that was looked at.
         var last: UInt64
+
+        /// Without what has ended before.
+        func owed(beyond progress: Progress) -> [RecordedEvent] {
+            matching.filter { !progress.hasEnded($0.position) }
+        }
     }
 
     /// Reads the next page of the log for a subscription that takes events.
@@ -120,11 +128,11 @@ extension Dispatcher {
                         guard case .events(let page) = answer, let last = page.last,
                             case .events(let pattern, let filter) = queue.spec.trigger
                         else { return nil }
-                        let owed = page.filter { recorded in
+                        let matching = page.filter { recorded in
                             recorded.position <= end && recorded.event.withUnsafeType { pattern.matches(typeBytes: $0) }
                                 && filter?.matches(recorded.event) ?? true
                         }
-                        return Page(owed: owed, last: last.position)
+                        return Page(matching: matching, last: last.position)
                     })
             }
         }
@@ -136,21 +144,40 @@ extension Dispatcher {
     ) {
         _ = owner.timer(after: .seconds(1)) { [unowned self] in
             guard queue.phase == .catchingUp else { return }
-            var progress = progress
-            catchUp(queue, after: position, &progress, found: found, schedule: schedule)
+            catchUp(queue, after: position, progress, found: found, schedule: schedule)
         }
     }
 
     /// Puts what was found in front of what came since, and starts to serve.
-    private func caughtUp(_ queue: SubscriptionQueue, _ progress: Progress, _ found: [RecordedEvent], _ schedule: Timestamp?) {
+    ///
+    /// - Parameter rest: what of the log is not read yet, because the queue holds no more.
+    private func caughtUp(
+        _ queue: SubscriptionQueue, _ progress: Progress, _ found: [RecordedEvent], _ schedule: Timestamp?, rest: Backlog? = nil
+    ) {
         let since = queue.waiting
         queue.waiting = queue.early
         queue.early.removeAll()
         queue.phase = .serving
         queue.last = progress.floor
+        take(found, queue)
+        for slot in since {
+            if owed[slot].pointee.position > 0, rest != nil || progress.hasEnded(owed[slot].pointee.position) {
+                // It is read later; or its subscription was created after it was recorded.
+                leave(slot, queue)
+            } else {
+                takeUp(slot, queue)
+            }
+        }
+        startClockwork(queue, stored: schedule)
+        if let rest { fallBehind(queue, rest) }
+        ready(queue)
+        leaveIfSuspended(queue)
+    }
+
+    /// Puts events that were read from the log into the queue.
+    func take(_ found: [RecordedEvent], _ queue: SubscriptionQueue) {
         for recorded in found {
             // `last` stays where it is: the next delivery's span then covers what ended before, whatever is matched now.
-            if progress.hasEnded(recorded.position) { continue }
             let slot = owed.take()
             owed[slot].pointee.event = recorded.event
             owed[slot].pointee.position = recorded.position
@@ -158,17 +185,6 @@ extension Dispatcher {
             queue.count += 1
             takeUp(slot, queue)
         }
-        for slot in since {
-            if owed[slot].pointee.position > 0, progress.hasEnded(owed[slot].pointee.position) {
-                // It was created after this event was recorded.
-                forget(slot, queue)
-            } else {
-                takeUp(slot, queue)
-            }
-        }
-        startClockwork(queue, stored: schedule)
-        ready(queue)
-        leaveIfSuspended(queue)
     }
 
     func takeUp(_ slot: UInt32, _ queue: SubscriptionQueue) {

@@ -27,7 +27,7 @@ extension Dispatcher {
     private func forgetDeparted(_ plugin: String, because reason: String) {
         let queues = byPlugin[plugin] ?? []
         let waiting = queues.reduce(0) { $0 + $1.count }
-        let since = lastPosition - (queues.compactMap(\.leftOff).min() ?? lastPosition)
+        let since = lastPosition - (queues.compactMap(\.backlog?.read).min() ?? lastPosition)
         if waiting == 0, since == 0 {
             logger.notice("plugin '\(plugin)' \(reason): its subscriptions are retired; they were owed nothing")
         } else {

@@ -89,14 +89,14 @@ extension Dispatcher {
 
     func change(_ queue: SubscriptionQueue, to spec: SubscriptionSpec, _ entry: EndpointEntry) {
         let hadDebounce = queue.spec.policy.debounce != nil
-        if let route = queue.route { router.remove(route) }
+        leaveRouter(queue)
         // A source's run belongs to the code that started it: the new code starts its own when the old run has ended.
         if queue.clockwork?.isRunning == true { queue.clockwork?.isReplaced = true }
         cancelRuns(of: queue, reason: "the plugin was reloaded")
         queue.spec = spec
         route(queue)
-        // Before what came while it was suspended is read, nothing goes out.
-        if queue.leftOff != nil { queue.phase = .catchingUp }
+        // Before what is not in memory is read, nothing goes out.
+        if queue.backlog != nil { queue.phase = .catchingUp }
         serve(queue, by: entry)
         comeBack(queue)
         if hadDebounce, spec.policy.debounce == nil { releaseDebounced(queue) }
@@ -105,7 +105,12 @@ extension Dispatcher {
         noteRoom(queue)
     }
 
-    private func route(_ queue: SubscriptionQueue) {
+    func leaveRouter(_ queue: SubscriptionQueue) {
+        if let route = queue.route { router.remove(route) }
+        queue.route = nil
+    }
+
+    func route(_ queue: SubscriptionQueue) {
         // A replay has its end, and gets nothing that is recorded from now on.
         guard case .events(let pattern, let filter) = queue.spec.trigger, queue.replay == nil else { return }
         queue.route = router.insert(pattern, filter: filter, queue: queue.index)
@@ -129,15 +134,14 @@ extension Dispatcher {
     ///
     /// - Parameter inJournal: false keeps its record there: a subscription of the same name takes its place.
     func retire(_ queue: SubscriptionQueue, inJournal: Bool) {
-        if let route = queue.route { router.remove(route) }
-        queue.route = nil
+        leaveRouter(queue)
         stopClockwork(queue)
         serve(queue, by: nil)
         names[queue.name] = nil
         byPlugin[queue.spec.plugin]?.removeAll { $0 === queue }
         if byPlugin[queue.spec.plugin]?.isEmpty == true { byPlugin[queue.spec.plugin] = nil }
         queue.phase = .retired
-        if queue.leftOff != nil { away.removeAll { $0 === queue } }
+        if queue.backlog != nil { away.removeAll { $0 === queue } }
         queue.flow.pointee.keys = KeyTable()
         queue.waiting.removeAll()
         queue.early.removeAll()

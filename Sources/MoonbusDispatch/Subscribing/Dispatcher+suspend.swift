@@ -6,7 +6,7 @@ internal import MoonbusJournal
 ///
 /// A suspended subscription keeps what it has in memory and takes no more: it is out of the router, so it is never full and no emitter
 /// waits for it. The journal keeps what it is owed, because ``trim(_:)`` names it. When its plugin is back, the events from where it left
-/// off are read like those of a subscription that a restart found behind.
+/// off are read like those of a subscription that a restart found behind (`Dispatcher+backlog.swift`).
 ///
 /// One that still asks the journal where it is (claiming, catching up) goes on collecting until it knows, and leaves then.
 extension Dispatcher {
@@ -20,10 +20,14 @@ extension Dispatcher {
 
     /// Takes a subscription that nobody serves out of the router.
     func leaveIfSuspended(_ queue: SubscriptionQueue) {
-        guard queue.endpoint == nil, queue.phase == .serving, let route = queue.route else { return }
-        router.remove(route)
-        queue.route = nil
-        queue.leftOff = lastPosition
+        guard queue.endpoint == nil, queue.phase == .serving, queue.route != nil else { return }
+        goAway(queue, Backlog(read: lastPosition, progress: Progress(floor: queue.last)))
+    }
+
+    /// Takes a subscription out of the router: from now on the journal keeps what it is owed.
+    func goAway(_ queue: SubscriptionQueue, _ backlog: Backlog) {
+        leaveRouter(queue)
+        queue.backlog = backlog
         away.append(queue)
         // Whoever waited for room here is not kept by it any more: tried again, it is matched again.
         let waiting = queue.emitters
@@ -31,7 +35,7 @@ extension Dispatcher {
         for seeker in waiting { _ = seeker.attempt(queue) }
     }
 
-    /// How many suspended subscriptions are owed an event that is recorded now: they get it when they are back.
+    /// How many subscriptions that are suspended or behind are owed an event that is recorded now: they get it when they are back.
     func awayCount(for event: Event) -> Int {
         away.count { queue in
             guard case .events(let pattern, let filter) = queue.spec.trigger, queue.replay == nil else { return false }
@@ -41,13 +45,14 @@ extension Dispatcher {
 
     /// Reads what was recorded for a subscription while its plugin was suspended. It is in the router again already.
     func comeBack(_ queue: SubscriptionQueue) {
-        guard let leftOff = queue.leftOff else { return }
-        queue.leftOff = nil
+        guard let backlog = queue.backlog else { return }
+        queue.backlog = nil
         away.removeAll { $0 === queue }
         queue.joined = lastPosition
         queue.early = queue.waiting
         queue.waiting.removeAll()
-        var progress = Progress(floor: queue.last)
-        catchUp(queue, after: leftOff, &progress, found: [], schedule: nil)
+        var progress = backlog.progress
+        progress.end(Span(after: 0, through: queue.last))
+        catchUp(queue, after: backlog.read, progress, found: [], schedule: nil)
     }
 }

@@ -92,6 +92,7 @@ extension ByteBuffer {
         object.member("plugin", subscription.plugin)
         object.member("queued", subscription.queued)
         object.member("in_flight", subscription.inFlight)
+        object.member("unread", subscription.unread)
         object.member("done", subscription.done)
         object.member("retried", subscription.retried)
         object.member("dead", subscription.dead)
