@@ -101,7 +101,7 @@ import Testing
     @Test func `reloads and absences in the middle of it change nothing, whatever order runs end in`() async throws {
         let test = try await busWithBacklog()
         let sink = try await test.plugin("sink", "out")
-        let endpoints = (0..<20).map { _ in TestEndpoint(test.bus) { _ in nil } }
+        let endpoints = (0..<20).map { _ in TestEndpoint(test.bus, room: 25) { _ in nil } }
         func settle(_ endpoints: some Sequence<TestEndpoint>) async throws {
             for endpoint in endpoints {
                 let running = endpoint.running
@@ -112,9 +112,9 @@ import Testing
         }
         var most = 0
         for (round, endpoint) in endpoints.enumerated() {
-            try await test.replace("p", [test.spec("p", "a", policy: policy())], by: endpoint)
+            try await test.replace("p", [test.spec("p", "a", policy: .init(key: .none, queueLimit: 100))], by: endpoint)
             test.catchUp()
-            // The youngest first, and half of the old ones later.
+            // The youngest first: what is older ends after it.
             try await settle(endpoints[...round].reversed().prefix(2))
             let statistics = try await test.statistics(of: "p.main")
             most = max(most, statistics.queued + statistics.inFlight)
@@ -122,7 +122,7 @@ import Testing
             try await test.bus.emit(event("a", id: "\(Self.count + 1 + round)"))
         }
         let last = TestEndpoint(test.bus) { .done(nil, [emit("out", "\"\($0.event.id)\"")]) }
-        try await test.replace("p", [test.spec("p", "a", policy: policy())], by: last)
+        try await test.replace("p", [test.spec("p", "a", policy: .init(key: .none, queueLimit: 100))], by: last)
         try await settle(endpoints.reversed())
         test.catchUp()
         let all = (endpoints + [last]).flatMap(\.ids)
