@@ -30,13 +30,37 @@ static void put(lua_State *L, moonbus_json_writer *out, const char *text, size_t
     if (!moonbus_json_raw(out, text, size)) luaL_error(L, "too_large: the effects of this delivery are over its bound");
 }
 
+/* As no attribute of an event may have it: C0, DEL, C1. `text` is UTF-8. */
+static bool is_control(const char *text, size_t index) {
+    unsigned char byte = (unsigned char)text[index];
+    return byte < 0x20 || byte == 0x7f || (byte == 0xc2 && (unsigned char)text[index + 1] < 0xa0);
+}
+
 static void put_text_option(lua_State *L, moonbus_json_writer *out, const char *key, int index, size_t size_max) {
     if (lua_type(L, index) != LUA_TSTRING) luaL_error(L, "bus.emit: %s must be a string, got %s", key, luaL_typename(L, index));
     size_t size;
     const char *text = lua_tolstring(L, index, &size);
     if (size == 0 || size > size_max) luaL_error(L, "bus.emit: %s must have 1 to %d bytes", key, (int)size_max);
     if (!moonbus_utf8_is_valid(text, size)) luaL_error(L, "bus.emit: %s is not valid UTF-8", key);
+    for (size_t index = 0; index < size; index++)
+        if (is_control(text, index)) luaL_error(L, "bus.emit: %s has a control character at byte %d: take it out", key, (int)index + 1);
     if (!moonbus_json_quote(out, text, size)) luaL_error(L, "too_large: the effects of this delivery are over its bound");
+}
+
+/* An event's identity is its source and its id: under a stranger's source a plugin could take the id of an event that is still to come,
+ * which would then be a duplicate that nobody handles. */
+static void put_source(lua_State *L, moonbus_json_writer *out, int index) {
+    put_text_option(L, out, "source", index, SOURCE_MAX);
+    const char *own = moonbus_context_of(L)->sources;
+    if (own == NULL) return;
+    size_t size;
+    const char *source = lua_tolstring(L, index, &size);
+    for (const char *permitted = own; *permitted != 0; permitted += strlen(permitted) + 1)
+        if (moonbus_source_is_permitted(permitted, source, size)) return;
+    luaL_error(L,
+               "denied: the source \"%s\" is not this plugin's: leave source out, which makes it \"%s\", or permit it in the plugin.toml "
+               "beside main.lua: [permissions] sources = [\"%s\"]",
+               source, own, source);
 }
 
 static void put_delay(lua_State *L, moonbus_json_writer *out, int index) {
@@ -70,7 +94,7 @@ static void put_options(lua_State *L, moonbus_json_writer *out, int index) {
         if (strcmp(key, "subject") == 0) put_text_option(L, out, key, value, SUBJECT_MAX);
         else if (strcmp(key, "key") == 0) put_text_option(L, out, key, value, KEY_MAX);
         else if (strcmp(key, "id") == 0) put_text_option(L, out, key, value, ID_MAX);
-        else if (strcmp(key, "source") == 0) put_text_option(L, out, key, value, SOURCE_MAX);
+        else if (strcmp(key, "source") == 0) put_source(L, out, value);
         else if (strcmp(key, "delay") == 0) put_delay(L, out, value);
         else if (strcmp(key, "at") == 0) {
             check_instant(L, value);
@@ -94,6 +118,9 @@ static void check_type(lua_State *L, const char *type, size_t size) {
 }
 
 static void check_permission(lua_State *L, const char *type, size_t size) {
+    if (moonbus_type_is_reserved(type, size))
+        luaL_error(L,
+                   "denied: \"%s\": types that begin with \"moonbus.\" are reserved for Moonbus itself: choose another first word", type);
     const char *patterns = moonbus_context_of(L)->emit_patterns;
     if (patterns == NULL) return;
     char list[512];

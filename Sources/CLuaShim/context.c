@@ -104,6 +104,7 @@ void moonbus_context_destroy(moonbus_context *context) {
         free(module);
     }
     free(context->emit_patterns);
+    free(context->sources);
     free(context->error);
     moonbus_arena_close(&context->arena);
 }
@@ -216,20 +217,29 @@ int moonbus_context_seal(moonbus_context *context) {
     return protected_call(context, seal, NULL);
 }
 
-int moonbus_context_restrict_emit(moonbus_context *context, const char *patterns, size_t size) {
-    char *list = malloc(size + 2);
-    if (list == NULL) return LUA_ERRMEM;
+/* Replaces `*list` by what is in `text`, between separators; each ends with a NUL, and the list with an empty one. */
+static int keep_list(char **list, const char *text, size_t size, const char *separators) {
+    char *kept = malloc(size + 2);
+    if (kept == NULL) return LUA_ERRMEM;
     size_t count = 0;
     for (size_t index = 0; index < size; index++) {
-        bool is_separator = patterns[index] == '\n' || patterns[index] == ' ' || patterns[index] == 0;
-        if (is_separator && (count == 0 || list[count - 1] == 0)) continue;
-        list[count++] = is_separator ? 0 : patterns[index];
+        bool is_separator = strchr(separators, text[index]) != NULL; /* a NUL, too */
+        if (is_separator && (count == 0 || kept[count - 1] == 0)) continue;
+        kept[count++] = is_separator ? 0 : text[index];
     }
-    if (count > 0 && list[count - 1] != 0) list[count++] = 0;
-    list[count] = 0;
-    free(context->emit_patterns);
-    context->emit_patterns = list;
+    if (count > 0 && kept[count - 1] != 0) kept[count++] = 0;
+    kept[count] = 0;
+    free(*list);
+    *list = kept;
     return LUA_OK;
+}
+
+int moonbus_context_restrict_emit(moonbus_context *context, const char *patterns, size_t size) {
+    return keep_list(&context->emit_patterns, patterns, size, "\n ");
+}
+
+int moonbus_context_restrict_sources(moonbus_context *context, const char *sources, size_t size) {
+    return keep_list(&context->sources, sources, size, "\n");
 }
 
 /* ---- measuring, tests ------------------------------------------------------------------------------------------------------ */

@@ -128,6 +128,18 @@ static void insert_absent_options(lua_State *L, int index) {
 }
 
 /* Fills `values` from the stack as the signature says. Returns how many. Stack [-0, +0, may raise]. */
+/* Pushes the place of the innermost script code: "main.lua:12: "; "" when there is none. Not luaL_where(L, 1): a declaration may be called by
+ * pcall, which has no line. Stack [-0, +1, may raise (memory)]. */
+static void push_place(lua_State *L) {
+    lua_Debug level;
+    for (int index = 1; lua_getstack(L, index, &level); index++) {
+        if (!lua_getinfo(L, "Sl", &level) || level.currentline <= 0) continue;
+        lua_pushfstring(L, "%s:%d: ", level.short_src, level.currentline);
+        return;
+    }
+    lua_pushliteral(L, "");
+}
+
 static uint32_t take_arguments(lua_State *L, const moonbus_host_entry *entry, moonbus_value *values) {
     const char *signature = entry->signature;
     int count = 0;
@@ -147,7 +159,7 @@ static uint32_t take_arguments(lua_State *L, const moonbus_host_entry *entry, mo
         luaL_error(L, "too many arguments to '%s' (%d, it takes %d)", entry->name, given, count);
     }
     if (signature[count] == 'p') {
-        luaL_where(L, 1);
+        push_place(L);
         take_text(L, -1, &values[count++]);
     }
     return (uint32_t)count;

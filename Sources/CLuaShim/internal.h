@@ -130,6 +130,7 @@ struct moonbus_context {
     const void *lazy_metatable; /* of tables whose members are made when they are asked for */
     int lazy_reference;
     char *emit_patterns; /* NUL-separated, ended by an empty one; NULL: anything may be emitted */
+    char *sources; /* that events may be emitted under, the plugin's own first; likewise */
     const void *array_marker, *event_metatable;   /* identity of two metatables, for comparison only */
     int array_reference, event_reference;         /* and where they are in the registry */
     const char *event_fields[MOONBUS_EVENT_FIELDS];

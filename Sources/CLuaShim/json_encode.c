@@ -53,7 +53,7 @@ static void fail(const encoder *in, const char *what) {
 }
 
 static void fail_too_large(const encoder *in) {
-    luaL_error(in->L, "too_large: %s is over %d bytes as JSON", in->out->subject, (int)(in->out->limit - in->out->start));
+    luaL_error(in->L, "too_large: %s is over %d bytes as JSON: give less at a time", in->out->subject, (int)(in->out->limit - in->out->start));
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------------------- */
@@ -115,7 +115,8 @@ static bool is_ascii(const char *text, size_t size) {
 
 static void encode_string(encoder *in, const char *text, size_t size) {
     if ((size_t)(in->out->limit - in->out->next) < size) fail_too_large(in);
-    if (!is_ascii(text, size) && !moonbus_utf8_is_valid(text, size)) fail(in, "the string is not valid UTF-8");
+    if (!is_ascii(text, size) && !moonbus_utf8_is_valid(text, size))
+        fail(in, "the string is not valid UTF-8: give bytes as crypto.base64_encode(bytes)");
     if (!moonbus_json_quote(in->out, text, size)) fail_too_large(in);
 }
 
@@ -136,8 +137,8 @@ static void encode_number(encoder *in, int index) {
         return;
     }
     double number = lua_tonumber(in->L, index);
-    if (number != number) fail(in, "NaN is not JSON");
-    if (number - number != 0) fail(in, "infinity is not JSON");
+    if (number != number) fail(in, "NaN is not JSON: give json.null, or a text");
+    if (number - number != 0) fail(in, "infinity is not JSON: give json.null, or a text");
     char text[40];
     put(in, text, moonbus_json_format_number(text, number));
 }
@@ -154,8 +155,8 @@ static void new_line(encoder *in) {
 static level *enter(encoder *in, int index) {
     const void *table = lua_topointer(in->L, index);
     for (int depth = 0; depth < in->depth; depth++)
-        if (in->levels[depth].table == table) fail(in, "the table contains itself");
-    if (in->depth == MOONBUS_JSON_DEPTH_MAX) fail(in, "more than 64 levels");
+        if (in->levels[depth].table == table) fail(in, "the table contains itself: copy what is needed of it");
+    if (in->depth == MOONBUS_JSON_DEPTH_MAX) fail(in, "more than 64 levels: make it flatter, or give the inner part as json.encode(part)");
     luaL_checkstack(in->L, 6, "JSON");
     level *at = &in->levels[in->depth++];
     *at = (level){.table = table};
@@ -180,7 +181,7 @@ static void end_table(encoder *in, bool is_empty, char bracket) {
 static void check_array_keys(encoder *in, level *at, int table, lua_Integer length) {
     lua_State *L = in->L;
     lua_Integer count = 0;
-    char what[96];
+    char what[160];
     lua_pushnil(L);
     while (lua_next(L, table) != 0) {
         lua_pop(L, 1);
@@ -188,15 +189,15 @@ static void check_array_keys(encoder *in, level *at, int table, lua_Integer leng
             at->key = NULL;
             at->index = 0;
             if (lua_type(L, -1) != LUA_TSTRING) {
-                snprintf(what, sizeof what, "a key is a %s, which JSON does not have", luaL_typename(L, -1));
+                snprintf(what, sizeof what, "a key is a %s, which JSON does not have: use tostring(key)", luaL_typename(L, -1));
                 fail(in, what);
             }
-            fail(in, "the table has both array elements and named fields");
+            fail(in, "the table has both array elements and named fields: put the elements into a field of their own");
         }
         count++;
         lua_Integer key = lua_tointeger(L, -1);
         if (key < 1 || key > length) {
-            snprintf(what, sizeof what, "key %lld makes the array sparse", (long long)key);
+            snprintf(what, sizeof what, "key %lld makes the array sparse: count from 1 without gaps, or use tostring(key)", (long long)key);
             at->index = 0;
             fail(in, what);
         }
@@ -208,7 +209,7 @@ static void check_array_keys(encoder *in, level *at, int table, lua_Integer leng
             hole++;
         }
         lua_pop(L, 1);
-        snprintf(what, sizeof what, "the array is sparse: element %lld is missing", (long long)hole);
+        snprintf(what, sizeof what, "the array is sparse: element %lld is missing: put json.null there", (long long)hole);
         at->index = 0;
         fail(in, what);
     }
@@ -226,12 +227,14 @@ static void encode_array(encoder *in, level *at, int table) {
 }
 
 static void fail_key(encoder *in, level *at) {
-    char what[96];
+    char what[160];
     lua_State *L = in->L;
     at->key = NULL;
     at->index = 0;
-    if (lua_isinteger(L, -2)) snprintf(what, sizeof what, "key %lld: the table has numbered and named fields, or is sparse", (long long)lua_tointeger(L, -2));
-    else snprintf(what, sizeof what, "a key is a %s, which JSON does not have", luaL_typename(L, -2));
+    if (lua_isinteger(L, -2))
+        snprintf(what, sizeof what, "key %lld: the table has numbered and named fields, or is sparse: use tostring(key), or count from 1",
+                 (long long)lua_tointeger(L, -2));
+    else snprintf(what, sizeof what, "a key is a %s, which JSON does not have: use tostring(key)", luaL_typename(L, -2));
     fail(in, what);
 }
 
@@ -280,7 +283,7 @@ static void encode_table(encoder *in, int index) {
 /* ---- values ------------------------------------------------------------------------------------------------------------------ */
 
 static void encode_function(encoder *in, int index) {
-    if (!in->out->functions) fail(in, "a function is not JSON");
+    if (!in->out->functions) fail(in, "a function is not JSON: leave it out, or give what it returns");
     lua_pushvalue(in->L, index);
     int reference = luaL_ref(in->L, LUA_REGISTRYINDEX);
     put(in, "{\"$function\":", 13);
@@ -298,7 +301,7 @@ static void encode_userdata(encoder *in, int index) {
             return;
         }
     }
-    fail(in, "a userdata is not JSON");
+    fail(in, "a userdata is not JSON: leave it out");
 }
 
 static void encode_value(encoder *in, int index) {
@@ -321,10 +324,10 @@ static void encode_value(encoder *in, int index) {
     case LUA_TFUNCTION: encode_function(in, index); return;
     case LUA_TUSERDATA: encode_userdata(in, index); return;
     case LUA_TLIGHTUSERDATA:
-        if (lua_touserdata(L, index) != (void *)&moonbus_key_null) fail(in, "a userdata is not JSON");
+        if (lua_touserdata(L, index) != (void *)&moonbus_key_null) fail(in, "a userdata is not JSON: leave it out");
         put(in, "null", 4);
         return;
-    default: fail(in, "a coroutine is not JSON");
+    default: fail(in, "a coroutine is not JSON: leave it out");
     }
 }
 

@@ -1,4 +1,4 @@
-/* Event types and patterns: dot-separated tokens; in a pattern `*` is one token and `>` at the end one or more. */
+/* Event types and patterns: dot-separated tokens; in a pattern `*` is one token and `>` at the end one or more. And sources. */
 #include "internal.h"
 #include "json.h"
 #include "patterns.h"
@@ -19,6 +19,19 @@ const char *moonbus_type_problem(const char *type, size_t size) {
         token = index + 1;
     }
     return NULL;
+}
+
+bool moonbus_type_is_reserved(const char *type, size_t size) {
+    static const char own[] = "moonbus";
+    size_t own_size = sizeof own - 1;
+    return size >= own_size && memcmp(type, own, own_size) == 0 && (size == own_size || type[own_size] == '.');
+}
+
+bool moonbus_source_is_permitted(const char *permitted, const char *source, size_t size) {
+    size_t permitted_size = strlen(permitted);
+    bool is_beginning = permitted_size > 0 && permitted[permitted_size - 1] == '*';
+    if (is_beginning) return size >= permitted_size - 1 && memcmp(permitted, source, permitted_size - 1) == 0;
+    return size == permitted_size && memcmp(permitted, source, size) == 0;
 }
 
 bool moonbus_pattern_matches(const char *pattern, const char *type, size_t size) {

@@ -34,7 +34,7 @@ moonbus_run *moonbus_run_prepare(moonbus_context *context, moonbus_task *task, u
 }
 
 static void note_kill(moonbus_context *context) {
-    static const char text[] = "killed: it did not stop at its CPU limit, so it was cut off inside a library function";
+    static const char text[] = "it did not stop at its CPU limit, so it was cut off inside a library function: give that function less at a time";
     moonbus_fault_reset(&context->lane->fault);
     context->lane->fault.kind = "killed";
     moonbus_fault_set_message(&context->lane->fault, text, sizeof text - 1);

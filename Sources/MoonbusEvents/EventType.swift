@@ -36,6 +36,9 @@ public struct EventType: Sendable, Hashable, CustomStringConvertible {
     /// The text.
     public var description: String { text }
 
+    /// Whether it is one of Moonbus's own, which no plugin may emit: `moonbus`, or below it.
+    package var isReserved: Bool { text.utf8.elementsEqual("moonbus".utf8) || text.utf8.starts(with: "moonbus.".utf8) }
+
     /// Whether both have the same bytes, which is how events are routed; unlike `String`, without Unicode's equivalences.
     public static func == (left: EventType, right: EventType) -> Bool {
         left.text.hasSameBytes(as: right.text)

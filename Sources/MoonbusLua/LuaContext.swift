@@ -91,6 +91,13 @@ package final class LuaContext {
         return moonbus_context_restrict_emit(handle, joined, joined.utf8.count) == 0
     }
 
+    /// Limits what the script may give as an event's source; the first one is its own.
+    @discardableResult
+    package func restrictSources(to sources: [String]) -> Bool {
+        let joined = sources.joined(separator: "\n")
+        return moonbus_context_restrict_sources(handle, joined, joined.utf8.count) == 0
+    }
+
     /// Makes the API tables read-only for the script.
     @discardableResult
     package func seal() -> Bool { moonbus_context_seal(handle) == 0 }

@@ -185,5 +185,5 @@ import Testing
 
 extension String {
     /// `{f()}` with a nil inside is no JSON array: the error says so.
-    fileprivate var sparse: String { "result: the array is sparse: element 4 is missing" }
+    fileprivate var sparse: String { "result: the array is sparse: element 4 is missing: put json.null there" }
 }

@@ -3,10 +3,14 @@ import MoonbusLua
 import Testing
 
 @Suite struct EmitTests {
-    private func run(_ body: String, limits: LuaLimits = .quick, allowed: [String]? = nil) throws -> LuaOutcome {
+    private func run(_ body: String, limits: LuaLimits = .quick, allowed: [String]? = nil, sources: [String]? = nil) throws -> LuaOutcome {
         try onLane { lane in
             let script = try Script(
-                on: lane, limits: limits, prelude: { if let allowed { $0.restrictEmit(to: allowed) } },
+                on: lane, limits: limits,
+                prelude: { context in
+                    if let allowed { context.restrictEmit(to: allowed) }
+                    if let sources { context.restrictSources(to: sources) }
+                },
                 "host.on(function(event) \(body) end)")
             return try #require(
                 script.send(change: { $0.subscription_key = (0x0706_0504_0302_0100, 0x0F0E_0D0C_0B0A_0908) }))
@@ -50,6 +54,11 @@ import Testing
         ("bus.emit('a', 1, {delay = -1})", "delay must be a duration"),
         ("bus.emit('a', 1, {key = 5})", "key must be a string, got number"),
         ("bus.emit('a', 1, {key = ''})", "key must have 1 to 255 bytes"),
+        ("bus.emit('a', 1, {subject = 'a\\nb'})", "subject has a control character at byte 2: take it out"),
+        ("bus.emit('a', 1, {id = 'a\\0'})", "id has a control character at byte 2"),
+        ("bus.emit('a', 1, {key = '\\xc2\\x85'})", "key has a control character at byte 1"),
+        ("bus.emit('moonbus.x', 1)", "moonbus.\\\" are reserved for Moonbus itself: choose another first word"),
+        ("bus.emit('moonbus')", "are reserved for Moonbus itself"),
         ("bus.emit('a', 1, {at = 'soon'})", "at must be an instant"), ("bus.emit('a', 1, 'x')", "table expected, got string"),
     ])
     func `an emit is refused with the reason`(call: String, expected: String) throws {
@@ -73,6 +82,29 @@ import Testing
             "\(outcome.text)")
         #expect(try EmitEffect.all(in: outcome.effects).count == 2)
         #expect(try run("bus.emit('x')", allowed: []).message.contains(text: "emit allows nothing"))
+    }
+
+    @Test func `words that only begin like moonbus are anybody's`() throws {
+        let outcome = try run("bus.emit('moonbuses.late') bus.emit('moon.bus') bus.emit('a.moonbus')")
+        #expect(try EmitEffect.all(in: outcome.effects).map(\.type) == ["moonbuses.late", "moon.bus", "a.moonbus"])
+    }
+
+    @Test func `a plugin gives its events its own source, or one that its manifest permits`() throws {
+        let permitted = ["/plugins/shop", "urn:till:*", "/door"]
+        for source in ["/plugins/shop", "urn:till:7", "urn:till:", "/door"] {
+            let outcome = try run("bus.emit('a', 1, {source = '\(source)', id = '7'})", sources: permitted)
+            #expect(outcome.status == .done && !outcome.effects.isEmpty, "\(source): \(outcome.text)")
+        }
+        for source in ["/plugins/other", "/plugins/shop/", "/plugins/sho", "/doors", "urn:till", "urn:till:*x", "/door*", "*"] {
+            let outcome = try run("bus.emit('a', 1, {source = '\(source)', id = '7'})", sources: permitted)
+            let isExpected = source == "urn:till:*x"  // begins like what is permitted
+            #expect((outcome.status == .done) == isExpected, "\(source): \(outcome.text)")
+        }
+        let refused = try run("bus.emit('a', 1, {source = '/their/shop'})", sources: permitted)
+        #expect(refused.message.contains(text: #"the source \"/their/shop\" is not this plugin's"#), "\(refused.message)")
+        #expect(refused.message.contains(text: #"leave source out, which makes it \"/plugins/shop\""#), "\(refused.message)")
+        #expect(refused.message.contains(text: #"[permissions] sources = [\"/their/shop\"]"#), "\(refused.message)")
+        #expect(refused.effects.isEmpty)
     }
 
     @Test func `a handler that fails leaves no effects behind, however many it staged`() throws {

@@ -71,7 +71,8 @@ import Testing
 
     @Test func `a result that JSON cannot hold fails the handler, with the path`() throws {
         let outcome = try fail("bus.emit('a') return {list = {1, print}}")
-        #expect(outcome.status == .failed && outcome.message == "result.list[2]: a function is not JSON" && outcome.effects.isEmpty)
+        #expect(outcome.status == .failed && outcome.effects.isEmpty)
+        #expect(outcome.message == "result.list[2]: a function is not JSON: leave it out, or give what it returns")
     }
 
     @Test func `a delivery for a function that is not there is an error`() throws {

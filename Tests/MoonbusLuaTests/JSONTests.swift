@@ -34,25 +34,32 @@ import Testing
     func `text that is not UTF-8 is refused both ways`(bytes: String) throws {
         #expect(try evaluate("select(2, pcall(json.decode, '\"\(bytes)\"'))").contains(text: "invalid UTF-8"))
         #expect(
-            try evaluate("select(2, pcall(json.encode, {name = '\(bytes)'}))").contains(text: "value.name: the string is not valid UTF-8"))
+            try evaluate("select(2, pcall(json.encode, {name = '\(bytes)'}))")
+                .contains(text: "value.name: the string is not valid UTF-8: give bytes as crypto.base64_encode(bytes)"))
         #expect(try evaluate("select(2, pcall(json.encode, {['\(bytes)'] = 1}))").contains(text: "not valid UTF-8"))
     }
 
     @Test(arguments: [
-        ("{items = {1, 2, {price = 0/0}}}", "value.items[3].price: NaN is not JSON"),
-        ("{a = {b = math.huge}}", "value.a.b: infinity is not JSON"),
-        ("{f = print}", "value.f: a function is not JSON"),
-        ("{c = coroutine.create(print)}", "value.c: a coroutine is not JSON"),
-        ("{1, nil, 3}", "value: the array is sparse: element 2 is missing"),
-        ("{1, 2, x = 3}", "value: the table has both array elements and named fields"),
-        ("{[0] = 1}", "value: key 0: the table has numbered and named fields, or is sparse"),
-        ("{[1.5] = 1}", "value: a key is a number, which JSON does not have"),
-        ("{[true] = 1}", "value: a key is a boolean, which JSON does not have"),
+        ("{items = {1, 2, {price = 0/0}}}", "value.items[3].price: NaN is not JSON: give json.null, or a text"),
+        ("{a = {b = math.huge}}", "value.a.b: infinity is not JSON: give json.null, or a text"),
+        ("{f = print}", "value.f: a function is not JSON: leave it out, or give what it returns"),
+        ("{c = coroutine.create(print)}", "value.c: a coroutine is not JSON: leave it out"),
+        ("{1, nil, 3}", "value: the array is sparse: element 2 is missing: put json.null there"),
+        ("{1, 2, x = 3}", "named fields: put the elements into a field of their own"),
+        ("{[0] = 1}", "or is sparse: use tostring(key), or count from 1"),
+        ("{[1.5] = 1}", "value: a key is a number, which JSON does not have: use tostring(key)"),
+        ("{[true] = 1}", "value: a key is a boolean, which JSON does not have: use tostring(key)"),
         ("{[1 << 40] = 1}", "value: key 1099511627776: the table has numbered and named fields, or is sparse"),
         ("json.array({x = 1})", "value: the table has both array elements and named fields"),
-        ("(function() local ring = {} ring.self = {ring} return ring end)()", "value.self[1]: the table contains itself"),
-        ("(function() local deep = {} for _ = 1, 100 do deep = {deep} end return deep end)()", "more than 64 levels"),
-        ("(function() local dag = {'leaf'} for _ = 1, 40 do dag = {dag, dag} end return dag end)()", "too_large"),
+        (
+            "(function() local ring = {} ring.self = {ring} return ring end)()",
+            "value.self[1]: the table contains itself: copy what is needed of it"
+        ),
+        (
+            "(function() local deep = {} for _ = 1, 100 do deep = {deep} end return deep end)()",
+            "more than 64 levels: make it flatter, or give the inner part as json.encode(part)"
+        ),
+        ("(function() local dag = {'leaf'} for _ = 1, 40 do dag = {dag, dag} end return dag end)()", "bytes as JSON: give less at a time"),
     ])
     func `encoding refuses, with the path of the value`(value: String, expected: String) throws {
         let message = try evaluate("select(2, pcall(json.encode, \(value)))", limits: .quick(cpu: .seconds(5)))

@@ -90,6 +90,7 @@ import Testing
             script.send(to: 0, delivery: 77)
             let outcome = try #require(script.send(to: 1, delivery: 78))
             #expect(outcome.status == .killed && outcome.member("kind") == "killed" && outcome.delivery == 78, "\(outcome.text)")
+            #expect(outcome.message.hasPrefix("it did not stop at its CPU limit"), "the kind says already that it was killed")
             #expect(script.context.usage.dead && script.context.waiting == [77])
             #expect(script.send(to: 0) == nil && script.status == .stale)
             #expect(script.resume(delivery: 77) == nil && script.status == .stale)

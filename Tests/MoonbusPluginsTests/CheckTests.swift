@@ -25,4 +25,13 @@ import Testing
             await #expect(throws: PluginError.self) { try await rig.host.check(folder: path, names: ["nobody"]) }
         }
     }
+
+    @Test func `a folder that is called like a file is no plugin, and that is said`() async throws {
+        files.write("return 1", to: "evil.lua/main.lua")
+        try await Rig.run(files: files) { rig in
+            let error = try #require(await rig.status("evil.lua")?.error)
+            #expect(error.message == "'evil.lua' is a folder, but has the name of a file")
+            #expect(error.hint?.hasPrefix("call it 'evil'") == true)
+        }
+    }
 }

@@ -39,6 +39,12 @@ extension HostileLaneTests {
             Forgery(
                 testDescription: "a type that the manifest does not allow", reason: "may not emit 'witness.keep'",
                 effects: emit("witness.keep", "1")),
+            Forgery(
+                testDescription: "a type of the host's own", reason: "reserved for Moonbus itself",
+                effects: emit("moonbus.plugin.loaded", "1")),
+            Forgery(
+                testDescription: "another's source", reason: "may not emit with the source '/shop'",
+                effects: emit("hostile.out", "1", #"{"source": "/shop", "id": "17"}"#)),
             Forgery(testDescription: "data that is no JSON", reason: "JSON", effects: emit("hostile.out", "{")),
             Forgery(testDescription: "options that are no JSON", reason: "JSON", effects: emit("hostile.out", "1", "{\"key\"")),
             Forgery(testDescription: "a time that is none", reason: "RFC 3339", effects: emit("hostile.out", "1", #"{"at": "soon"}"#)),

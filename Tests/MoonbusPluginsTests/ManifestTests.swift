@@ -65,6 +65,7 @@ import Testing
             [permissions]
             emit = ["climate.>"]
             subscribe = ["temperature.*"]
+            sources = ["urn:till:*", "/door"]
             [config]
             threshold = 40.5
             names = ["a", "b"]
@@ -75,6 +76,9 @@ import Testing
         #expect(manifest.limits.wait == .seconds(5))
         #expect(manifest.permissions.permitsEmitting(try EventType("climate.alarm")))
         #expect(!manifest.permissions.permitsEmitting(try EventType("orders.created")))
+        #expect(manifest.limits.boundsCPU && manifest.limits.boundsWait)
+        #expect(manifest.permissions.permitsSource("urn:till:7") && manifest.permissions.permitsSource("/door"))
+        #expect(!manifest.permissions.permitsSource("urn:tills") && !manifest.permissions.permitsSource("/doors"))
         #expect(manifest.config.text == #"{"names":["a","b"],"threshold":40.5}"#)
     }
 
@@ -95,6 +99,10 @@ import Testing
             ("[permissions]\nemit = \"a.b\"\n", 2, 1, "permissions.emit must be a list of patterns", ""),
             ("[permissions]\n\nsubscribe = [\"a..b\"]\n", 3, 1, "a..b", ""),
             ("[permissions]\nemit = [\"moonbus.plugin\"]\n", 2, 1, "types below 'moonbus.' are the host's own", ""),
+            ("[permissions]\nsources = \"/shop\"\n", 2, 1, "permissions.sources must be a list of sources", ""),
+            ("[permissions]\nsources = [\"a*b\"]\n", 2, 1, "'a*b': a '*' stands at the end of a source only", "urn:shop:*"),
+            ("[permissions]\nsources = [\"\"]\n", 2, 1, "source is empty", ""),
+            ("[permissions]\nsources = [\"a\\nb\"]\n", 2, 1, "source holds a control character", ""),
             ("permissions.emitt = []", 1, 1, "unknown key 'emitt' in [permissions]", "did you mean 'emit'?"),
             ("name = \"other\"", 1, 1, "the manifest names 'other'", "called what its folder is called"),
             ("[config]\nx = nan\n", 2, 1, "config.x is not a finite number", ""),

@@ -134,7 +134,99 @@ import Testing
             try await rig.host.load(
                 "forger",
                 source: #"bus.subscribe("go", { retry = { attempts = 1 } }, function() bus.emit("moonbus.plugin.loaded", {}) end)"#)
-            #expect(try await rig.settle("go").results.first?.error?.kind == .denied)
+            let fault = try #require(try await rig.settle("go").results.first?.error)
+            #expect(fault.message.contains("reserved for Moonbus itself: choose another first word") && fault.line == 1, "\(fault)")
+        }
+    }
+
+    @Test func `a plugin can't take the id of an event that its publisher has still to send`() async throws {
+        let thief = """
+            bus.subscribe("go", { retry = { attempts = 1 } }, function()
+              bus.emit("order", 0, { source = "/shop", id = "17" })
+            end)
+            """
+        let counter = #"bus.subscribe("order", function(event) return event.data end)"#
+        try await Rig.run { rig in
+            try await rig.host.load("counter", source: counter)
+            try await rig.host.load("thief", source: thief, manifest: "[permissions]\nsources = [\"urn:till:*\"]")
+            let fault = try #require(try await rig.settle("go").results.first?.error)
+            #expect(fault.message.contains(#"[permissions] sources = ["/shop"]"#) && fault.line == 2, "\(fault)")
+            let order = try Event(type: EventType("order"), data: JSON(5), id: "17", source: "/shop")
+            let receipt = try await rig.bus.emit(order, until: .settled, within: .seconds(20))
+            #expect(receipt.results.first?.result?.value == 5)
+            // Who permits it, has it.
+            try await rig.host.load("thief", source: thief, manifest: "[permissions]\nsources = [\"/shop\"]")
+            #expect(try await rig.settle("go").results.first?.status == .done)
+        }
+    }
+
+    @Test func `limits that the manifest says are the most that a subscription may ask for`() async throws {
+        try await Rig.run { rig in
+            let source = "\n" + #"bus.subscribe("a", { name = "slow", cpu = "300ms", timeout = "20s" }, function() end)"#
+            func refusal(_ limits: String) async -> PluginError? {
+                await #expect(throws: PluginError.self) {
+                    try await rig.host.load("bounded", source: source, manifest: "[limits]\n\(limits)")
+                }
+            }
+            let cpu = await refusal("cpu = \"200ms\"")
+            #expect(cpu?.message == "cpu of 'slow' is 300ms, but plugin.toml limits it to 200ms" && cpu?.line == 2)
+            #expect(cpu?.hint?.contains("set cpu = \"300ms\" under [limits]") == true && cpu?.code == .denied)
+            let wait = await refusal("wait = \"10s\"")
+            #expect(wait?.message == "timeout of 'slow' is 20s, but plugin.toml limits it to 10s", "\(String(describing: wait))")
+            #expect(wait?.hint?.contains("set wait = \"20s\"") == true)
+            try await rig.host.load("bounded", source: source, manifest: "[limits]\ncpu = \"300ms\"\nwait = \"20s\"")
+            try await rig.host.load("unbounded", source: source.replacing("20s", with: "2m").replacing("300ms", with: "2s"))
+        }
+    }
+
+    @Test func `a misspelt name of the API is told with the one that was meant`() async throws {
+        try await Rig.run { rig in
+            let error = await #expect(throws: PluginError.self) { try await rig.host.load("typo", source: "\nbus.subscrbe('a', print)") }
+            #expect(error?.hint == "did you mean bus.subscribe?" && error?.line == 2, "\(String(describing: error))")
+            let source = #"bus.subscribe("go", { retry = { attempts = 1 } }, function() return kv.gett("a") end)"#
+            try await rig.host.load("late", source: source)
+            let fault = try await rig.settle("go").results.first?.error
+            #expect(fault?.message == "attempt to call a nil value (field 'gett'); did you mean kv.get?", "\(String(describing: fault))")
+        }
+    }
+
+    @Test func `a plugin of one file is called by its file's name, in tracebacks, too`() async throws {
+        files.write(
+            """
+            local function inner() error("no") end
+            bus.subscribe("go", { retry = { attempts = 1 } }, function() inner() end)
+            bus.subscribe("ask", function() return select(2, pcall(inner)) end)
+            """, to: "hello.lua")
+        files.write("bus.sub(", to: "broken.lua")
+        try await Rig.run(files: files) { rig in
+            let fault = try #require(try await rig.settle("go").results.first?.error)
+            #expect(fault.file == "hello.lua" && fault.line == 1)
+            #expect(fault.traceback?.contains("hello.lua:1: in ") == true, "\(fault.traceback ?? "")")
+            #expect(fault.traceback?.contains("main.lua") == false)
+            #expect(try await rig.answer("ask") == "hello.lua:1: no")
+            let error = try #require(await rig.status("broken")?.error)
+            #expect(error.file == "broken.lua" && error.excerpt != nil && !error.message.contains("main.lua"), "\(error)")
+        }
+    }
+
+    @Test func `a schedule or filter that can't be is named with its text and its line, in a loop and in a module`() async throws {
+        try await Rig.run { rig in
+            let loop = """
+                for _, when in ipairs({ "0 7 * * *", "0 99 * * *" }) do
+                  pcall(bus.cron, when, print)
+                end
+                """
+            let cron = await #expect(throws: PluginError.self) { try await rig.host.load("loop", source: loop) }
+            #expect(cron?.message.hasPrefix(#"schedule "0 99 * * *": '99' is not an hour"#) == true, "\(String(describing: cron))")
+            #expect(cron?.line == 2 && cron?.excerpt?.line == 2)
+            let module =
+                "for _, test in ipairs({ 'prefix', 'prefixx' }) do\n"
+                + "  bus.subscribe('a', { name = test, where = { data = { x = { { [test] = 'a' } } } } }, print)\nend"
+            files.write("require('rules')", to: "filters/main.lua")
+            files.write(module, to: "filters/lib/rules.lua")
+            let filter = try #require(try await rig.host.check(folder: files.path).first?.error)
+            #expect(filter.message.hasPrefix("where of 'prefixx': ") && filter.file == "filters/lib/rules.lua", "\(filter)")
+            #expect(filter.line == 2 && filter.excerpt?.line == 2)
         }
     }
 

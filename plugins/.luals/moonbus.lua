@@ -30,11 +30,12 @@ bus = {}
 ---@field delay? moonbus.duration deliver it later; the timer is in the journal
 ---@field at? string deliver it at this instant (RFC 3339)
 ---@field id? string at most 255 bytes; default: derived from this delivery, so that a retry makes the same id
----@field source? string default "/plugins/<this plugin>"
+---@field source? string default "/plugins/<this plugin>"; another one only if plugin.toml permits it: [permissions] sources
 
 --- Emits an event. [effect]
 --- It leaves only if this handler returns normally; a retry emits it once, with the same id. Never waits.
---- Raises "bad_type" or "too_large", naming the argument, and when plugin.toml does not allow the type.
+--- Raises "bad_type" or "too_large", naming the argument, and when plugin.toml does not allow the type or the source. Types that begin with
+--- "moonbus." are Moonbus's own. What JSON cannot hold is named with its path in the data, and what to give instead.
 ---@param type string 1-255 bytes, dot-separated, no wildcards
 ---@param data? moonbus.json at most 256 KiB encoded
 ---@param options? moonbus.emit_options
@@ -52,8 +53,8 @@ function bus.emit(type, data, options) end
 ---@field key? string ordering key: "type", "subject", or a path in the data, e.g. "data.customer"; default partitionkey, else subject
 ---@field concurrency? integer how many of its deliveries may be under way at once; default: as many as fit
 ---@field retry? moonbus.retry
----@field timeout? moonbus.duration wall-clock limit of one delivery, waiting included; default "30s"
----@field cpu? moonbus.duration CPU limit of one delivery; default: the plugin's (1 s)
+---@field timeout? moonbus.duration wall-clock limit of one delivery, waiting included; default "30s"; at most `wait` of plugin.toml, if it says that
+---@field cpu? moonbus.duration CPU limit of one delivery; default: the plugin's (1 s); at most `cpu` of plugin.toml, if it says that
 ---@field batch? { count: integer, within: moonbus.duration } the handler gets an array of events, at most 4 MiB together
 ---@field debounce? moonbus.duration only the last event of a key, once it has been quiet for this long
 ---@field throttle? moonbus.duration at most one event of a key in this time; the others are counted and shed

@@ -134,6 +134,9 @@ int moonbus_context_add_module(moonbus_context *context, const char *name, const
 /* Limits what the plugin may emit to these patterns (NATS grammar), separated by spaces, newlines or NULs; size 0: it may
  * emit nothing. Not called: anything. bus.emit raises: not allowed to emit "x": plugin.toml [permissions] emit allows … */
 int moonbus_context_restrict_emit(moonbus_context *context, const char *patterns, size_t size);
+/* Limits what the plugin may give as an event's source: the first of these, separated by newlines, is its own; one with a `*` at its end
+ * permits all that begin so. Not called: anything. bus.emit raises: denied: the source "x" is not this plugin's … */
+int moonbus_context_restrict_sources(moonbus_context *context, const char *sources, size_t size);
 /* Makes the API tables (bus, kv, json, time, …) read-only for the script. Call after registering. */
 int moonbus_context_seal(moonbus_context *context);
 

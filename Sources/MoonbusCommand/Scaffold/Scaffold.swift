@@ -48,6 +48,7 @@ struct Scaffold {
         # What this plugin may use and do. Everything here is optional; these are the defaults, but for the permissions.
         contexts = 1
 
+        # What is said here is also the most that a subscription may ask for with `cpu` and `timeout`.
         [limits]
         memory = "64MB"
         cpu = "1s"

@@ -208,7 +208,7 @@ private struct CronField {
     private func wrong(_ text: String) -> CronError {
         var hint = "\(range.lowerBound)-\(range.upperBound)"
         if let first = words.first, let last = words.last { hint += " or \(first)-\(last)" }
-        return CronError("'\(text)' is not a \(name); use \(hint), with ranges a-b, lists a,b and steps */n")
+        return CronError("'\(text)' is not \(name == "hour" ? "an" : "a") \(name); use \(hint), with ranges a-b, lists a,b and steps */n")
     }
 }
 

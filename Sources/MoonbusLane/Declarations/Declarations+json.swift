@@ -2,11 +2,11 @@ package import MoonbusEvents
 
 /// ```
 /// {"subscriptions": [{"name", "pattern", "function", "where", "key", "concurrency", "retry": {"attempts", "backoff_us", "backoff_us_max"},
-///                     "timeout_us", "cpu_us", "batch": {"count", "within_us"}, "debounce_us", "throttle_us", "line"}],
-///  "sources":       [{"name", "kind": "every|cron|run", "every_us", "cron", "tz", "poll", "run", "result", "missed": "skip|all", "line"}],
-///  "timers":        [{"name", "kind": "every|cron", "every_us", "cron", "tz", "function", "missed": "skip|all", "line"}]}
+///                     "timeout_us", "cpu_us", "batch": {"count", "within_us"}, "debounce_us", "throttle_us", "file", "line"}],
+///  "sources":       [{"name", "kind": "every|cron|run", "every_us", "cron", "tz", "poll", "run", "result", "missed": "skip|all", "file", "line"}],
+///  "timers":        [{"name", "kind": "every|cron", "every_us", "cron", "tz", "function", "missed": "skip|all", "file", "line"}]}
 /// ```
-/// What is nil is left out, and so is "missed" when it is "once".
+/// What is nil is left out, and so are "missed" when it is "once", and "file" when it is main.lua.
 extension Declarations {
     package var json: JSON {
         JSON(
@@ -52,7 +52,7 @@ extension Declarations.Subscription {
         object["batch"] = batch.map { .object(["count": .integer(Int64($0.count)), "within_us": .integer($0.within.microseconds)]) }
         object["debounce_us"] = debounce.map { .integer($0.microseconds) }
         object["throttle_us"] = throttle.map { .integer($0.microseconds) }
-        object["line"] = line.map { .integer(Int64($0)) }
+        place.write(to: &object)
         return .object(object)
     }
 
@@ -76,7 +76,7 @@ extension Declarations.Subscription {
         }
         debounce = try fields.optionalDuration("debounce_us")
         throttle = try fields.optionalDuration("throttle_us")
-        line = try fields.optionalInteger("line")
+        place = try Declarations.Place(fields: fields)
     }
 }
 
@@ -88,7 +88,7 @@ extension Declarations.Source {
         object[schedule == .run ? "run" : "poll"] = .integer(Int64(function))
         object["result"] = result.map { .integer(Int64($0)) }
         if missed != .once { object["missed"] = .string(missed.rawValue) }
-        object["line"] = line.map { .integer(Int64($0)) }
+        place.write(to: &object)
         return .object(object)
     }
 
@@ -97,7 +97,7 @@ extension Declarations.Source {
         self.init(name: try fields.text("name"), schedule: schedule, function: try fields.function(schedule == .run ? "run" : "poll"))
         if fields.object["result"] != nil { result = try fields.function("result") }
         missed = try Declarations.Missed(fields: fields)
-        line = try fields.optionalInteger("line")
+        place = try Declarations.Place(fields: fields)
     }
 }
 
@@ -108,7 +108,7 @@ extension Declarations.Timer {
         schedule.write(to: &object)
         object["function"] = .integer(Int64(function))
         if missed != .once { object["missed"] = .string(missed.rawValue) }
-        object["line"] = line.map { .integer(Int64($0)) }
+        place.write(to: &object)
         return .object(object)
     }
 
@@ -117,7 +117,18 @@ extension Declarations.Timer {
         guard schedule != .run else { throw FrameError(.badValue, "declarations: a timer has no schedule") }
         self.init(name: try fields.text("name"), schedule: schedule, function: try fields.function("function"))
         missed = try Declarations.Missed(fields: fields)
-        line = try fields.optionalInteger("line")
+        place = try Declarations.Place(fields: fields)
+    }
+}
+
+extension Declarations.Place {
+    func write(to object: inout JSONObject) {
+        object["file"] = file.map { .string($0) }
+        object["line"] = line.map { .integer(Int64($0)) }
+    }
+
+    init(fields: Fields) throws(FrameError) {
+        self.init(file: try fields.optionalText("file"), line: try fields.optionalInteger("line"))
     }
 }
 

@@ -32,13 +32,26 @@ package struct Declarations: Sendable, Hashable {
         package var batch: Batch?
         package var debounce: Duration?
         package var throttle: Duration?
-        /// Where it was declared, from 1; nil when unknown.
-        package var line: Int?
+        /// Where it was declared.
+        package var place = Place()
 
         package init(name: String, pattern: EventPattern, function: Int32) {
             self.name = name
             self.pattern = pattern
             self.function = function
+        }
+    }
+
+    /// Where something was declared.
+    package struct Place: Sendable, Hashable {
+        /// The module, such as `lib/rules.lua`; nil: `main.lua`.
+        package var file: String?
+        /// From 1; nil when unknown.
+        package var line: Int?
+
+        package init(file: String? = nil, line: Int? = nil) {
+            self.file = file
+            self.line = line
         }
     }
 
@@ -82,7 +95,7 @@ package struct Declarations: Sendable, Hashable {
         package var function: Int32
         package var result: Int32?
         package var missed = Missed.once
-        package var line: Int?
+        package var place = Place()
 
         package init(name: String, schedule: Schedule, function: Int32) {
             self.name = name
@@ -97,7 +110,7 @@ package struct Declarations: Sendable, Hashable {
         package var schedule: Schedule
         package var function: Int32
         package var missed = Missed.once
-        package var line: Int?
+        package var place = Place()
 
         package init(name: String, schedule: Schedule, function: Int32) {
             self.name = name

@@ -40,7 +40,7 @@ enum BusModule {
         subscription.batch = try batch(options)
         subscription.debounce = try options.interval("debounce")
         subscription.throttle = try options.interval("throttle")
-        subscription.line = line(call)
+        subscription.place = place(context, call)
         let name = try options.text("name")
         try declare("bus.subscribe", context) { draft throws(Refusal) in try draft.add(subscription, name: name) }
         return call.done()
@@ -73,7 +73,7 @@ enum BusModule {
         source.result = try options.function("result")
         if schedule == .run, options.has("missed") { throw options.missing("\"missed\" is for \"every\" and \"cron\" only") }
         source.missed = try missed(options)
-        source.line = line(call, place: 1)
+        source.place = place(context, call, argument: 1)
         try declare("bus.source", context) { draft throws(Refusal) in try draft.add(source) }
         return call.done()
     }
@@ -103,7 +103,7 @@ enum BusModule {
         let name = try options.text("name")
         var timer = Declarations.Timer(name: "", schedule: schedule, function: function)
         timer.missed = try missed(options)
-        timer.line = line(call)
+        timer.place = place(context, call)
         try declare(subject, context) { draft throws(Refusal) in try draft.add(timer, name: name) }
     }
 
@@ -116,9 +116,12 @@ enum BusModule {
 
     // MARK: Options
 
-    /// - Parameter place: which argument says where the declaration is: "main.lua:12: ".
-    private static func line(_ call: HostCall, place: Int = 3) -> Int? {
-        text(call, place).split(separator: ":").dropFirst().first.flatMap { Int($0) }
+    /// - Parameter argument: which one says where the declaration is: "main.lua:12: ".
+    private static func place(_ context: LaneContext, _ call: HostCall, argument: Int = 3) -> Declarations.Place {
+        let parts = text(call, argument).split(separator: ":")
+        guard parts.count >= 2, let line = Int(parts[1]) else { return Declarations.Place() }
+        let file = String(parts[0])
+        return Declarations.Place(file: file == context.blueprint.settings.main ? nil : file, line: line)
     }
 
     private static func options(_ call: HostCall, of subject: String, known: [String]) throws(Refusal) -> (OptionReader, Int32) {
@@ -167,6 +170,10 @@ enum BusModule {
         let options = try OptionReader(call.bytes(2), of: "bus.request", known: ["timeout", "subject", "key"])
         let type: EventType
         do { type = try EventType(text(call, 0)) } catch { throw Refusal("bad_type: \(error.message)") }
+        guard !type.isReserved else {
+            throw Refusal(
+                "denied: \"\(type)\": types that begin with \"moonbus.\" are reserved for Moonbus itself: choose another first word")
+        }
         if let allowed = context.blueprint.settings.emit, !allowed.contains(where: { $0.matches(type) }) {
             throw Refusal("denied: plugin.toml does not allow to emit \"\(type)\"; add it to [permissions] emit")
         }

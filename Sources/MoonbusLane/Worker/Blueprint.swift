@@ -24,6 +24,10 @@ final class Blueprint {
         /// Nil: no restriction.
         var emit: [EventPattern]?
         var subscribe: [EventPattern]?
+        /// What its events may have as a source, its own first; one that ends with `*` permits all that begin so. Nil: no restriction.
+        var sources: [String]?
+        /// What errors call `main.lua`: the file of a plugin that is one file.
+        var main = Blueprint.main
         /// Only compiles and loads, then is gone.
         var isCheck = false
     }
@@ -56,15 +60,22 @@ extension Blueprint.Settings {
         config = object["config"].map { JSON($0) }
         emit = try Self.patterns(object["emit"])
         subscribe = try Self.patterns(object["subscribe"])
+        sources = try Self.texts(object["sources"])
+        main = object["main"]?.string ?? main
         isCheck = object["check"]?.boolean ?? false
     }
 
-    private static func patterns(_ value: JSONValue?) throws(FrameError) -> [EventPattern]? {
+    private static func texts(_ value: JSONValue?) throws(FrameError) -> [String]? {
         guard let value, !value.isNull else { return nil }
         guard let elements = value.array else { throw FrameError(.badValue, "permissions in the load header are not a list") }
+        return elements.map { $0.string ?? "" }
+    }
+
+    private static func patterns(_ value: JSONValue?) throws(FrameError) -> [EventPattern]? {
+        guard let texts = try texts(value) else { return nil }
         var patterns: [EventPattern] = []
-        for element in elements {
-            do { patterns.append(try EventPattern(element.string ?? "")) } catch { throw FrameError(.badValue, "load header: \(error)") }
+        for text in texts {
+            do { patterns.append(try EventPattern(text)) } catch { throw FrameError(.badValue, "load header: \(error)") }
         }
         return patterns
     }

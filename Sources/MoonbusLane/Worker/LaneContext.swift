@@ -103,6 +103,11 @@ final class LaneContext {
                 throw LoadFailure("not enough memory for its permissions", kind: "memory")
             }
         }
+        if let sources = blueprint.settings.sources?.joined(separator: "\n") {
+            guard moonbus_context_restrict_sources(state, sources, sources.utf8.count) == 0 else {
+                throw LoadFailure("not enough memory for its permissions", kind: "memory")
+            }
+        }
         try set("config", to: blueprint.settings.config ?? Self.nothing)
     }
 
@@ -130,7 +135,8 @@ final class LaneContext {
         defer { draft = nil }
         let file = blueprint.mainFile
         let status = file.bytes.withUnsafeBytes { bytes in
-            moonbus_context_load(state, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, file.path, UInt64.max)
+            moonbus_context_load(
+                state, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, blueprint.settings.main, UInt64.max)
         }
         guard status == MOONBUS_DONE, let draft else { throw failure() }
         return draft.declarations

@@ -33,10 +33,7 @@ struct EffectTranslation {
         case .emit(let type, let data, let options):
             guard let text = String(validating: type, as: UTF8.self) else { throw Fault(.error, "a type that is not UTF-8") }
             let type = try valid { () throws(EventError) in try EventType(text) }
-            guard version.manifest.permissions.permitsEmitting(type) else {
-                throw Fault(
-                    .denied, "plugin '\(version.plugin.name)' may not emit '\(type)': add it to emit under [permissions] in plugin.toml")
-            }
+            if let refusal = version.refusal(toEmit: type) { throw Fault(.denied, refusal) }
             return .emit(type: type, data: data.isEmpty ? nil : try json(data), options: try self.options(options, type: type))
         case .read(let key, let version): return .read(key: try checked(key), version: version)
         case .set(let key, let value, let expiry, let version):
@@ -72,6 +69,12 @@ struct EffectTranslation {
         options.key = given["key"]?.string
         options.id = given["id"]?.string
         options.source = given["source"]?.string
+        if let source = options.source, source != version.plugin.eventSource, !version.manifest.permissions.permitsSource(source) {
+            throw Fault(
+                .denied,
+                "plugin '\(version.plugin.name)' may not emit with the source '\(source)': add it to sources under [permissions] in plugin.toml"
+            )
+        }
         options.delay = given["delay_us"]?.integer.map { .microseconds(max(0, $0)) }
         switch given["at"] {
         case .integer(let microseconds)?: options.at = Timestamp(microseconds: microseconds)

@@ -1,5 +1,6 @@
 import MoonbusEvents
 import MoonbusJournal
+import MoonbusLane
 
 /// An error as a lane tells it: `{"message", "kind", "file", "line", "traceback"}`. A lane is not believed: what is missing or odd is left out.
 struct LaneFault {
@@ -28,7 +29,8 @@ struct LaneFault {
 
     /// The fault of a delivery.
     func fault(of version: PluginVersion) -> Fault {
-        Fault(kind, message, file: file.map { version.source.shownPath(of: $0) }, line: line, traceback: traceback)
+        let hint = hint(in: version).map { "; \($0)" } ?? ""
+        return Fault(kind, message + hint, file: file.map { version.source.shownPath(of: $0) }, line: line, traceback: traceback)
     }
 
     /// The error of a load, with the source's lines.
@@ -45,7 +47,16 @@ struct LaneFault {
         return PluginError(
             code, plugin: version.plugin.name, file: version.source.shownPath(of: path), line: line,
             message: placeless(message, file: path),
-            source: version.source.text(of: path))
+            source: version.source.text(of: path), hint: hint(in: version))
+    }
+
+    /// "did you mean bus.subscribe?"
+    private func hint(in version: PluginVersion) -> String? {
+        guard kind == .error, message.hasPrefix("attempt to "), let line,
+            let source = version.source.text(of: file ?? "main.lua")
+        else { return nil }
+        let lines = source.split(separator: "\n", maxSplits: line, omittingEmptySubsequences: false)
+        return line <= lines.count ? LuaAPI.hint(for: message, raisedBy: lines[line - 1]) : nil
     }
 
     /// Lua puts `main.lua:12: ` in front of its errors; the place is told apart already.

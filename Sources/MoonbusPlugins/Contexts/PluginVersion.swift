@@ -1,4 +1,5 @@
 import MoonbusDispatch
+import MoonbusEvents
 import MoonbusLane
 
 /// One version of a plugin: what the bus delivers to. State of the owner thread.
@@ -40,6 +41,15 @@ final class PluginVersion: HandlerEndpoint {
         names = declarations.subscriptions.map(\.name) + declarations.sources.map(\.name) + declarations.timers.map(\.name)
         endless = Set(declarations.sources.lazy.filter { $0.schedule == .run }.map(\.function))
         pollers = Set(declarations.sources.lazy.filter { $0.schedule != .run }.map(\.function))
+    }
+
+    /// Why the plugin may not emit events of this type; nil when it may.
+    func refusal(toEmit type: EventType) -> String? {
+        if type.isReserved {
+            return "'\(type)': types that begin with 'moonbus.' are reserved for Moonbus itself: choose another first word"
+        }
+        if manifest.permissions.permitsEmitting(type) { return nil }
+        return "plugin '\(plugin.name)' may not emit '\(type)': add it to emit under [permissions] in plugin.toml"
     }
 
     func forgetDeclarations() { declarations = Declarations() }

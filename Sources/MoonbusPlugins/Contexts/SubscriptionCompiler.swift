@@ -9,11 +9,9 @@ struct SubscriptionCompiler {
     private static let filterSizeMax = 64 << 10
 
     private let version: PluginVersion
-    private let main: String
 
     init(_ version: PluginVersion) {
         self.version = version
-        main = version.source.shownPath(of: "main.lua")
     }
 
     /// - Throws: ``PluginError`` `.badDeclaration` or `.denied`, with the line of the declaration.
@@ -25,7 +23,7 @@ struct SubscriptionCompiler {
             filterSize += subscription.filter?.withUnsafeBytes { $0.count } ?? 0
             guard filterSize <= Self.filterSizeMax else {
                 throw error(
-                    .badDeclaration, subscription.line,
+                    .badDeclaration, subscription.place,
                     "the plugin's `where` filters have more than \(Self.filterSizeMax) bytes of JSON together",
                     hint: "every event is held against them while everybody waits: match by type, or test in the handler")
             }
@@ -35,7 +33,7 @@ struct SubscriptionCompiler {
         for timer in declarations.timers {
             specs.append(
                 SubscriptionSpec(
-                    name: name(timer.name), plugin: version.plugin.name, trigger: try trigger(timer.schedule, line: timer.line),
+                    name: name(timer.name), plugin: version.plugin.name, trigger: try trigger(timer.schedule, at: timer.place),
                     handler: timer.function, policy: policy(), missed: missed(timer.missed)))
         }
         return specs
@@ -44,12 +42,14 @@ struct SubscriptionCompiler {
     private func spec(_ declared: Declarations.Subscription) throws(PluginError) -> SubscriptionSpec {
         guard version.manifest.permissions.permitsSubscribing(to: declared.pattern) else {
             throw error(
-                .denied, declared.line, "the manifest doesn't permit subscribing to '\(declared.pattern)'",
+                .denied, declared.place, "the manifest doesn't permit subscribing to '\(declared.pattern)'",
                 hint: "add it to subscribe under [permissions] in plugin.toml")
         }
         var filter: Filter?
         if let json = declared.filter {
-            do { filter = try Filter(json) } catch { throw self.error(.badDeclaration, declared.line, "where: \(error.message)") }
+            do { filter = try Filter(json) } catch {
+                throw self.error(.badDeclaration, declared.place, "where of '\(declared.name)': \(error.message)")
+            }
         }
         var policy = policy()
         policy.key = key(declared.key)
@@ -57,8 +57,11 @@ struct SubscriptionCompiler {
         if let attempts = declared.retry.attempts { policy.retry.attempts = attempts }
         if let backoff = declared.retry.backoff { policy.retry.backoff = backoff }
         if let backoffMax = declared.retry.backoffMax { policy.retry.backoffMax = backoffMax }
-        if let timeout = declared.timeout { policy.timeout = timeout }
-        policy.cpuLimit = declared.cpuLimit
+        let limits = version.manifest.limits
+        if let timeout = try bounded(declared.timeout, by: limits.boundsWait ? limits.wait : nil, "timeout", "wait", of: declared) {
+            policy.timeout = timeout
+        }
+        policy.cpuLimit = try bounded(declared.cpuLimit, by: limits.boundsCPU ? limits.cpu : nil, "cpu", "cpu", of: declared)
         policy.batch = declared.batch.map { BatchPolicy(count: $0.count, within: $0.within) }
         policy.debounce = declared.debounce
         policy.throttle = declared.throttle
@@ -67,13 +70,25 @@ struct SubscriptionCompiler {
             policy: policy, argument: declared.batch == nil ? .event : .events)
     }
 
+    /// Refuses an option that goes beyond what the manifest says: limits are the operator's. Where the manifest says nothing, the default is only
+    /// a default.
+    private func bounded(
+        _ given: Duration?, by limit: Duration?, _ option: String, _ key: String, of declared: Declarations.Subscription
+    ) throws(PluginError) -> Duration? {
+        guard let given, let limit, given > limit else { return given }
+        let (asked, allowed) = (DurationText.format(given), DurationText.format(limit))
+        throw error(
+            .denied, declared.place, "\(option) of '\(declared.name)' is \(asked), but plugin.toml limits it to \(allowed)",
+            hint: "ask for at most \(allowed), or set \(key) = \"\(asked)\" under [limits] in plugin.toml")
+    }
+
     private func spec(_ declared: Declarations.Source) throws(PluginError) -> SubscriptionSpec {
         var policy = policy()
         policy.concurrency = 1
         let isRunning = declared.schedule == .run
         if isRunning { policy.timeout = Self.unlimited }
         return SubscriptionSpec(
-            name: name(declared.name), plugin: version.plugin.name, trigger: try trigger(declared.schedule, line: declared.line),
+            name: name(declared.name), plugin: version.plugin.name, trigger: try trigger(declared.schedule, at: declared.place),
             handler: declared.function, resultHandler: declared.result, policy: policy, argument: .data, hasCursor: !isRunning,
             missed: missed(declared.missed))
     }
@@ -81,12 +96,14 @@ struct SubscriptionCompiler {
     /// A source that runs for ever has no wall-clock limit. Not `.max`: the bus adds it to a time.
     private static let unlimited: Duration = .seconds(100 * 365 * 86_400)
 
-    private func trigger(_ schedule: Declarations.Schedule, line: Int?) throws(PluginError) -> SubscriptionSpec.Trigger {
+    private func trigger(_ schedule: Declarations.Schedule, at place: Declarations.Place) throws(PluginError) -> SubscriptionSpec.Trigger {
         switch schedule {
         case .run: return .start
         case .every(let interval): return .every(interval)
         case .cron(let text, let zone):
-            do { return .cron(try CronSchedule(text, zone: zone)) } catch { throw self.error(.badDeclaration, line, "\(error)") }
+            do { return .cron(try CronSchedule(text, zone: zone)) } catch {
+                throw self.error(.badDeclaration, place, "schedule \"\(text)\": \(error)")
+            }
         }
     }
 
@@ -111,9 +128,12 @@ struct SubscriptionCompiler {
 
     private func name(_ declared: String) -> String { "\(version.plugin.name).\(declared)" }
 
-    private func error(_ code: PluginError.Code, _ line: Int?, _ message: String, hint: String? = nil) -> PluginError {
-        PluginError(
-            code, plugin: version.plugin.name, file: main, line: line, message: message, source: version.source.text(of: "main.lua"),
-            hint: hint)
+    private func error(
+        _ code: PluginError.Code, _ place: Declarations.Place, _ message: String, hint: String? = nil
+    ) -> PluginError {
+        let path = place.file ?? "main.lua"
+        return PluginError(
+            code, plugin: version.plugin.name, file: version.source.shownPath(of: path), line: place.line, message: message,
+            source: version.source.text(of: path), hint: hint)
     }
 }

@@ -34,6 +34,9 @@ final class Plugin {
     var manifest: (text: String, manifest: Manifest)?
 
     init(name: String) { self.name = name }
+
+    /// What its events have as their source, unless the manifest permits others.
+    var eventSource: String { "/plugins/\(name)" }
 }
 
 /// A wish to load a plugin.

@@ -111,9 +111,7 @@ extension PluginHost {
         let event: Event
         do throws(EventError) {
             let type = try EventType(arguments["type"]?.string ?? "")
-            guard version.manifest.permissions.permitsEmitting(type) else {
-                return answer(call, error: "denied: the plugin may not emit '\(type)'; add it to emit under [permissions] in plugin.toml")
-            }
+            if let refusal = version.refusal(toEmit: type) { return answer(call, error: "denied: \(refusal)") }
             let hops = (cause?.hops ?? 0) + 1
             guard hops <= Self.hopsMax else {
                 return answer(
@@ -121,7 +119,7 @@ extension PluginHost {
             }
             let trace = cause?.traceparent.flatMap { TraceContext($0) }?.child() ?? TraceContext()
             event = try Event(
-                type: type, data: arguments["data"].map { JSON($0) }, source: "/plugins/\(version.plugin.name)",
+                type: type, data: arguments["data"].map { JSON($0) }, source: version.plugin.eventSource,
                 subject: arguments["subject"]?.string,
                 key: arguments["key"]?.string, traceparent: trace.description, causeid: cause?.id, hops: hops)
         } catch {

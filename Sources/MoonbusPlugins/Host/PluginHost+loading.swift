@@ -243,6 +243,8 @@ private struct LoadHeader {
         header["cpu_us"] = .integer(Int64(manifest.limits.cpu.nanoseconds / 1_000))
         header["config"] = manifest.config.value
         header["emit"] = manifest.permissions.emit.map { .array($0.map { .string($0.text) }) }
+        header["sources"] = .array(([version.plugin.eventSource] + manifest.permissions.sources).map { .string($0) })
+        header["main"] = version.source.isFolder ? nil : .string(version.source.shownPath(of: "main.lua"))
         header["subscribe"] = manifest.permissions.subscribe.map { .array($0.map { .string($0.text) }) }
         header["check"] = .boolean(isCheck)
         json = JSON(.object(header))

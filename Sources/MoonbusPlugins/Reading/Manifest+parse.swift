@@ -94,9 +94,11 @@ private struct ManifestReader {
         if let value = table["memory"] { limits.memoryBytes = try bytes(value, at: ["limits", "memory"]) }
         if let value = table["cpu"] {
             limits.cpu = try duration(value, at: ["limits", "cpu"], within: .milliseconds(1)...(.seconds(60)), shown: "1ms…60s")
+            limits.boundsCPU = true
         }
         if let value = table["wait"] {
             limits.wait = try duration(value, at: ["limits", "wait"], within: .milliseconds(10)...(.seconds(3600)), shown: "10ms…1h")
+            limits.boundsWait = true
         }
         return limits
     }
@@ -105,7 +107,7 @@ private struct ManifestReader {
         var permissions = Manifest.Permissions()
         guard let value = root["permissions"] else { return permissions }
         guard let table = value.table else { throw wrongType(value, at: ["permissions"], wanted: "a table") }
-        try refuseUnknown(table, at: ["permissions"], known: ["emit", "subscribe"])
+        try refuseUnknown(table, at: ["permissions"], known: ["emit", "sources", "subscribe"])
         if let value = table["emit"] {
             permissions.emit = try patterns(value, at: ["permissions", "emit"])
             if let reserved = permissions.emit?.first(where: { $0.text == "moonbus" || $0.text.hasPrefix("moonbus.") }) {
@@ -114,6 +116,7 @@ private struct ManifestReader {
                     hint: "choose another first token for the plugin's types")
             }
         }
+        if let value = table["sources"] { permissions.sources = try sources(value, at: ["permissions", "sources"]) }
         if let value = table["subscribe"] { permissions.subscribe = try patterns(value, at: ["permissions", "subscribe"]) }
         return permissions
     }
@@ -169,6 +172,23 @@ private struct ManifestReader {
             do { patterns.append(try EventPattern(text)) } catch { throw self.error(at: path, error.message) }
         }
         return patterns
+    }
+
+    private func sources(_ value: any TOMLValueConvertible, at path: [String]) throws(PluginError) -> [String] {
+        guard let array = value.array else { throw wrongType(value, at: path, wanted: "a list of sources such as [\"urn:shop:*\"]") }
+        var sources: [String] = []
+        for index in 0..<array.count {
+            let text = try string(array[index], at: path)
+            guard !text.dropLast().contains("*") else {
+                throw error(
+                    at: path, "'\(text)': a '*' stands at the end of a source only",
+                    hint: "\"urn:shop:*\" permits every source that begins with \"urn:shop:\"")
+            }
+            // As an event would have it: making one checks it.
+            do { _ = try Event(type: EventType("a"), source: text) } catch { throw self.error(at: path, "'\(text)': \(error.message)") }
+            sources.append(text)
+        }
+        return sources
     }
 
     private func json(_ table: TOMLTable, at path: [String], depth: Int) throws(PluginError) -> JSONValue {

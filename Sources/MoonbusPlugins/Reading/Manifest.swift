@@ -9,11 +9,12 @@ public import MoonbusEvents
 ///
 ///     [limits]
 ///     memory = "64MB"            # of one context: 1MB…4GB, in bytes when a number; default 64MB (units are powers of 1,024)
-///     cpu = "1s"                 # CPU time of one run of a handler, 1ms…60s; default 1s
-///     wait = "30s"               # wall time of one delivery, waiting included, 10ms…1h; default 30s
+///     cpu = "1s"                 # CPU time of one run of a handler, 1ms…60s; default 1s. Said here, no subscription may ask for more
+///     wait = "30s"               # wall time of one delivery, waiting included, 10ms…1h; default 30s; likewise
 ///
 ///     [permissions]
 ///     emit = ["climate.>"]       # patterns of the types that it may emit; without the key: every type but `moonbus.>`
+///     sources = ["urn:shop:*"]   # what its events may have as `source`, beside "/plugins/thermostat": whole, or how they begin and a `*`
 ///     subscribe = ["temp.*"]     # patterns that its subscriptions must lie within; without the key: everything
 ///
 ///     [config]                   # anything; what Lua sees as `config`. Dates and times become strings.
@@ -44,6 +45,8 @@ public struct Manifest: Sendable, Hashable {
         public var cpu: Duration = .seconds(1)
         /// Wall time of one delivery, waiting included, unless the subscription says otherwise.
         public var wait: Duration = .seconds(30)
+        /// Whether the manifest says `cpu`, and `wait`: then no subscription may ask for more.
+        public var boundsCPU = false, boundsWait = false
 
         /// The limits of a plugin without a manifest.
         public init() {}
@@ -55,14 +58,27 @@ public struct Manifest: Sendable, Hashable {
         public var emit: [EventPattern]?
         /// Patterns that its subscriptions must lie within.
         public var subscribe: [EventPattern]?
+        /// Sources that its events may have beside its own; one that ends with `*` permits all that begin so.
+        ///
+        /// An event's identity is its source and its id, and what comes second under the same identity is a duplicate that nobody handles. So
+        /// a plugin that may use a publisher's source can keep that publisher's events from being handled.
+        public var sources: [String] = []
 
         /// What is permitted without a manifest.
         public init() {}
 
         /// Whether the plugin may emit events of this type. Types below `moonbus.` are the host's own, whatever the manifest says.
         public func permitsEmitting(_ type: EventType) -> Bool {
-            if type.text == "moonbus" || type.text.hasPrefix("moonbus.") { return false }
+            if type.isReserved { return false }
             return emit?.contains { $0.matches(type) } ?? true
+        }
+
+        /// Whether the plugin's events may have this source, which is not its own.
+        public func permitsSource(_ source: String) -> Bool {
+            sources.contains { permitted in
+                permitted.utf8.last == UInt8(ascii: "*")
+                    ? source.utf8.starts(with: permitted.utf8.dropLast()) : source.utf8.elementsEqual(permitted.utf8)
+            }
         }
 
         /// Whether the plugin may subscribe to everything that `pattern` matches.

@@ -68,6 +68,11 @@ package struct PluginFolder: Sendable {
             if file == nil, subfolder == nil { return .absent }
             guard PluginSource.isName(name) else {
                 let entry = subfolder == nil ? "\(name).lua" : name
+                if subfolder == .folder, entry.hasSuffix(".lua") {
+                    throw PluginError(
+                        .badName, plugin: entry, file: entry, message: "'\(entry)' is a folder, but has the name of a file",
+                        hint: "call it '\(entry.dropLast(4))': a plugin's folder has main.lua in it, and no '.lua' behind its name")
+                }
                 throw PluginError(
                     .badName, plugin: entry, file: entry, message: "'\(entry)' can't be a plugin's name",
                     hint: "names have 1 to 64 characters out of a-z, 0-9, '_' and '-'")

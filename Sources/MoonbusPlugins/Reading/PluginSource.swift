@@ -47,11 +47,13 @@ package struct PluginSource: Sendable, Equatable {
     }
 
     /// How a person finds a file of the plugin: the path below the plugins folder.
+    ///
+    /// The file of a plugin that is one file is called so inside the plugin, too.
     package func shownPath(of path: String) -> String { isFolder ? "\(name)/\(path)" : "\(name).lua" }
 
-    /// The text of one of the plugin's files, for excerpts; nil when there is no such file.
+    /// The text of one of the plugin's files, for excerpts; nil when there is no such file. A plugin that is one file has just that.
     package func text(of path: String) -> String? {
         if path == "plugin.toml" { return manifest }
-        return files.first { $0.path == path }.map { String(decoding: $0.bytes, as: UTF8.self) }
+        return files.first { $0.path == path || !isFolder }.map { String(decoding: $0.bytes, as: UTF8.self) }
     }
 }

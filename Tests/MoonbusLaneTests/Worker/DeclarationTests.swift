@@ -29,9 +29,9 @@ import Testing
         #expect(first.batch == Declarations.Batch(count: 10, within: .seconds(1)))
         #expect(first.debounce == .seconds(2))
         #expect(first.throttle == .seconds(60))
-        #expect(first.line == 1 || first.line == 5)
+        #expect(first.place == .init(line: 1) || first.place == .init(line: 5))
         #expect(declared.subscriptions[1].name == "orders.>")
-        #expect(declared.subscriptions[1].line == 6)
+        #expect(declared.subscriptions[1].place == .init(line: 6))
         #expect(first.function != declared.subscriptions[1].function)
     }
 
@@ -52,7 +52,33 @@ import Testing
         #expect(declared.sources.map { $0.result != nil } == [true, false, false])
         #expect(declared.timers.map(\.name) == ["every-1m30s", "morning"])
         #expect(declared.timers.map(\.schedule) == [.every(.seconds(90)), .cron("0 7 * * *", timezone: "UTC")])
-        #expect(declared.timers.map(\.line) == [4, 5])
+        #expect(declared.timers.map(\.place.line) == [4, 5])
+    }
+
+    @Test func `a declaration's place is where the script made it: called by pcall, in a loop, or in a module`() throws {
+        let host = try TestHost()
+        let declared = try host.load(
+            """
+            for _, when in ipairs({ "0 7 * * *", "0 8 * * *" }) do
+              pcall(bus.cron, when, print)
+            end
+            require("rules")
+            """, lib: ["rules": "\n\nbus.subscribe('a', print)\nbus.source({ name = 's', run = print })"])
+        #expect(declared.timers.map(\.place) == [.init(line: 2), .init(line: 2)])
+        #expect(declared.subscriptions.map(\.place) == [.init(file: "lib/rules.lua", line: 3)])
+        #expect(declared.sources.map(\.place) == [.init(file: "lib/rules.lua", line: 4)])
+    }
+
+    @Test func `errors call main_lua what the host calls it`() throws {
+        let host = try TestHost()
+        let header: JSONValue = ["main": "hello.lua"]
+        let declared = try host.load("bus.subscribe('a', function()\n  error('no')\nend)", header: header)
+        #expect(declared.subscriptions[0].place == .init(line: 1))
+        let outcome = try host.run(declared.subscriptions[0].function)
+        #expect(outcome.json?["file"] == "hello.lua" && outcome.json?["line"] == 2, "\(outcome.text)")
+        #expect(outcome.json?["traceback"]?.string?.contains("hello.lua:2: in function <line 1>") == true, "\(outcome.text)")
+        let error = try host.refusal("\nerror('no')", header: header, context: 2)
+        #expect(error["file"] == "hello.lua" && error["line"] == 2)
     }
 
     @Test func `declarations without names get different ones, the same each time`() throws {
