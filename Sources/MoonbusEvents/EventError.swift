@@ -21,6 +21,8 @@ public struct EventError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let badPattern = Code("bad_pattern")
         /// Text that is not JSON by RFC 8259, or JSON that can mean two things (duplicate keys, lone surrogates).
         public static let badJSON = Code("bad_json")
+        /// JSON that is no event: not an object, or as a batch not an array of them.
+        public static let badEvent = Code("bad_event")
         /// More bytes than the limit allows.
         public static let tooLarge = Code("too_large")
         /// JSON nested deeper than the limit allows.

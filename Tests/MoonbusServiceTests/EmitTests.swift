@@ -83,6 +83,53 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("application/json", "[1]", "bad-event", "not an array; only as the body of POST /events/{type}"),
+        ("application/json", "{", "bad-json", "not JSON at byte 1 (line 1, column 2)"),
+        ("application/json", #"{"data": 1, "typ": "a"}"#, "bad-event", #"did you mean "type" by "typ"?"#),
+        ("application/json", #"{"type": "a", "subject": 7}"#, "bad-event", "subject is a number; it is a text: put it in quotes"),
+        ("application/json", #"{"type": "a..b"}"#, "bad-event", #""a..b" is not an event type"#),
+        ("application/json", #"{"type": "a", "time": "noon"}"#, "bad-event", #"time "noon" is not RFC 3339, like 2026"#),
+        (
+            "application/cloudevents+json", #"{"data": 1}"#, "bad-event",
+            "specversion, id, source, type are missing; a CloudEvent has specversion, id, source, type"
+        ),
+        (
+            "application/cloudevents+json", #"{"specversion": "0.3", "id": "1", "source": "/s", "type": "a"}"#, "bad-event",
+            #"specversion is "0.3"; only 1.0 is supported: set it to "1.0""#
+        ),
+        (
+            "application/cloudevents-batch+json", #"{"type": "a"}"#, "bad-event",
+            "a batch is a JSON array of events, not an object: put the event into [ ]"
+        ),
+        (
+            "application/cloudevents-batch+json", #"[{"specversion": "1.0", "id": "1", "source": "/s", "type": "a"}, {}]"#, "bad-event",
+            "event [1] of the batch: specversion, id, source, type are missing"
+        ),
+        ("application/cloudevents-batch+json", "[{},{\"a\" 1}]", "bad-json", "in [1]"),
+    ])
+    func `a body that is no event is refused with the member and the remedy`(type: String, body: String, problem: String, detail: String)
+        async throws
+    {
+        try await TestService.run { service async throws in
+            let reply = try await service.ask("POST", "/events", type: type, body: body)
+            #expect(reply.status == 400)
+            #expect(reply["type"]?.string == "urn:moonbus:problem:\(problem)", "\(reply.body)")
+            #expect(reply["detail"]?.string?.contains(detail) == true, "\(reply.body)")
+            let remedy = problem == "bad-json" ? "send one JSON value in UTF-8" : #"{"specversion": "1.0", "id": "17","#
+            #expect(reply["remedy"]?.string?.contains(remedy) == true, "\(reply.body)")
+        }
+    }
+
+    @Test func `what a binary event lacks is named as the header that it is`() async throws {
+        try await TestService.run { service async throws in
+            let reply = try await service.ask("POST", "/events", fields: ["ce-specversion: 1.0", "ce-type: a"], body: "1")
+            #expect(reply.status == 400)
+            let detail = try #require(reply["detail"]?.string)
+            #expect(detail.hasPrefix("ce-id, ce-source are missing; a CloudEvent has ce-specversion, ce-id, ce-source"), "\(detail)")
+        }
+    }
+
     @Test(arguments: ["a..b", "*", "a.%3E", "a%20b", "a%zz", String(repeating: "x", count: 256)])
     func `a path that is no type is refused with 400`(type: String) async throws {
         try await TestService.run { service async throws in

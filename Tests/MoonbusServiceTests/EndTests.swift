@@ -76,6 +76,40 @@ import Testing
         await #expect(throws: ServiceError.self) { try await service.start() }
     }
 
+    @Test func `a request that comes behind one whose answer is owed is told that the service stops`() async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let bus = EventBus(journal: InMemoryJournal(), logger: logger)
+        try await bus.start()
+        var configuration = ServiceConfiguration()
+        configuration.port = 0
+        let service = HTTPService(bus: bus, plugins: nil, configuration: configuration, logger: logger)
+        let port = try await service.start()
+        let (gate, open) = AsyncStream<Void>.makeStream()
+        let (running, began) = AsyncStream<Void>.makeStream()
+        _ = try await bus.subscribe(EventPattern("slow"), name: "slow") { _, _ in
+            began.finish()
+            for await _ in gate {}
+            return try JSON("1")
+        }
+        async let end = conversation(port: port) { connection in
+            connection.send("POST /events/slow?wait=10s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1")
+            while (try? RawConnection(port: port)) != nil {}  // until the service takes no more
+            connection.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            open.finish()
+            return (try connection.reply(), try connection.reply(), try connection.isAtEnd())
+        }
+        for await _ in running {}
+        async let stopped: Void = service.stop(within: .seconds(10))
+        let (first, second, isAtEnd) = try await end
+        #expect(first.status == 200)
+        #expect(second.status == 503 && second["detail"]?.string == "the service is stopping")
+        #expect(second.fields["connection"] == "close" && second.fields["retry-after"] == "1")
+        #expect(isAtEnd)
+        await stopped
+        await bus.stop(within: .seconds(2))
+    }
+
     @Test func `a stopping service gives the answers that it owes, and then closes`() async throws {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
@@ -94,13 +128,13 @@ import Testing
         }
         async let end = conversation(port: port) { connection in
             connection.send("POST /events/slow?wait=10s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1")
-            return (try connection.reply().status, try connection.isAtEnd())
+            return (try connection.reply(), try connection.isAtEnd())
         }
         for await _ in running {}
         async let stopped: Void = service.stop(within: .seconds(10))
         open.finish()
-        let (status, isAtEnd) = try await end
-        #expect(status == 200)
+        let (reply, isAtEnd) = try await end
+        #expect(reply.status == 200 && reply.fields["connection"] == "close")
         #expect(isAtEnd)
         await stopped
         await bus.stop(within: .seconds(2))

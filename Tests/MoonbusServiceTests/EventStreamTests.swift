@@ -76,6 +76,34 @@ import Testing
         }
     }
 
+    @Test func `a stream asked for behind a request without an answer is refused, and both are answered`() async throws {
+        try await TestService.run { service async throws in
+            let (gate, open) = AsyncStream<Void>.makeStream()
+            _ = try await service.bus.subscribe(EventPattern("slow"), name: "slow") { _, _ in
+                for await _ in gate {}
+                return nil
+            }
+            _ = try await service.bus.subscribe(EventPattern("go"), name: "go") { _, _ in
+                open.finish()
+                return nil
+            }
+            let port = service.port
+            let requests =
+                service.request("POST", "/events/slow?wait=10s", body: "1") + service.request("GET", "/events/stream")
+                + service.request("POST", "/events/go?wait=10s", body: "1")
+            let (replies, text) = try await conversation(port: port) { connection in
+                connection.send(requests)
+                let replies = [try connection.reply(), try connection.reply(), try connection.reply()]
+                // Now it is possible, on the same connection.
+                connection.send("GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return (replies, try connection.text(until: ": moonbus\n\n"))
+            }
+            #expect(replies.map(\.status) == [200, 409, 200])
+            #expect(replies[1]["remedy"]?.string == "ask once they are answered, or use a connection of its own")
+            #expect(text.contains("200 OK"))
+        }
+    }
+
     @Test func `a stream ends when the service stops`() async throws {
         let port = try await TestService.run { service async throws in
             let port = service.port

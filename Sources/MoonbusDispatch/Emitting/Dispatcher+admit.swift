@@ -73,7 +73,8 @@ extension Dispatcher {
         if let error = line(up: admission, for: full) { return refuse(admission, error) }
         guard submission.waitsForRoom, waitingBatches < configuration.waitingBatchesMax || submission.size == 0 else {
             let text =
-                "subscription '\(full.name)' holds \(full.count) events, its limit is \(limit): let it catch up, or raise its queue limit"
+                "subscription '\(full.name)' holds \(full.count) events, its limit is \(limit): let it catch up; if it stays full, its handler "
+                + "is too slow for what comes, or fails again and again"
             return refuse(admission, EmitError(.full, text, retryAfter: .seconds(1)))
         }
         waitingBatches += 1

@@ -39,7 +39,7 @@ extension CloudEvent {
             let value = try JSONValidator.check(body, limits: JSONLimits(bytes: EventRecord.dataSizeMax))
             draft.set(data: UnsafeRawBufferPointer(rebasing: body[value]))
         }
-        return try draft.event(strict: true, source: Event.defaultSource)
+        return try draft.event(strict: true, source: Event.defaultSource, prefix: "ce-")
     }
 
     /// The headers of an event in binary mode; the body is its data.

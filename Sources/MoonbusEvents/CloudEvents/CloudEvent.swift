@@ -26,7 +26,7 @@ public enum CloudEvent {
     ///   - strict: as for content type `application/cloudevents+json`: `specversion`, `id`, `source` and `type` must be there.
     ///     Otherwise only `type` must; a missing id is made, a missing source is `source`.
     ///   - source: of events that name none.
-    /// - Throws: ``EventError``: `.badJSON`, `.tooDeep`, `.tooLarge`, `.badType` or `.badAttribute`, naming the attribute.
+    /// - Throws: ``EventError``: `.badJSON`, `.badEvent`, `.tooDeep`, `.tooLarge`, `.badType` or `.badAttribute`, naming the attribute.
     public static func decode(
         structured bytes: UnsafeRawBufferPointer, strict: Bool = true, source: String = Event.defaultSource
     ) throws(EventError) -> Event {
@@ -41,7 +41,9 @@ public enum CloudEvent {
     public static func decode(batch bytes: UnsafeRawBufferPointer) throws(EventError) -> [Event] {
         let value = try JSONValidator.check(bytes, limits: JSONLimits(bytes: batchSizeMax), envelope: 2)
         var reader = JSONReader(UnsafeRawBufferPointer(rebasing: bytes[value]))
-        guard reader.take("[") else { throw EventError(.badJSON, "a batch is a JSON array of events") }
+        guard reader.take("[") else {
+            throw EventError(.badEvent, "a batch is a JSON array of events, not \(reader.value().kind): put the event into [ ]")
+        }
         var events: [Event] = []
         if reader.take("]") { return events }
         repeat {
@@ -64,7 +66,9 @@ public enum CloudEvent {
         var reader = JSONReader(json)
         guard reader.take("{") else {
             throw EventError(
-                .badJSON, "an event is a JSON object with \"type\" and \"data\"; only as the body of POST /events/{type} any JSON is data")
+                .badEvent,
+                "an event is a JSON object with \"type\" and \"data\", not \(reader.value().kind); only as the body of POST /events/{type} any JSON is data"
+            )
         }
         if !reader.take("}") {
             repeat {

@@ -28,7 +28,7 @@ struct EventDraft: ~Copyable {
             fields.hops = try Self.hops(reader.value())
         } else if let attribute {
             guard first == UInt8(ascii: "\"") else {
-                throw EventError(.badAttribute, "\(attribute.rawValue) is \(reader.value().kind); it is a text")
+                throw EventError(.badAttribute, "\(attribute.rawValue) is \(reader.value().kind); it is a text: put it in quotes")
             }
             let (raw, isEscaped) = reader.rawString()
             try set(attribute, text: isEscaped ? keep(unescaping: raw) : raw)
@@ -64,7 +64,7 @@ struct EventDraft: ~Copyable {
         case .hops: fields.hops = try Self.hops(JSONReader.integer(text).map { .integer($0) } ?? .null)
         case .specversion:
             guard text.elementsEqual("1.0".utf8) else {
-                throw EventError(.badAttribute, "specversion is \(shown(Self.string(text))); only 1.0 is supported")
+                throw EventError(.badAttribute, "specversion is \(shown(Self.string(text))); only 1.0 is supported: set it to \"1.0\"")
             }
             isVersionGiven = true
         case .datacontenttype:
@@ -83,17 +83,25 @@ struct EventDraft: ~Copyable {
     var hasTraceparent: Bool { !fields.traceparent.isEmpty }
 
     /// The event, if everything that must be there is there.
-    consuming func event(strict: Bool, source: String) throws(EventError) -> Event {
+    ///
+    /// - Parameter prefix: what attributes begin with where they came from: `ce-` in headers.
+    consuming func event(strict: Bool, source: String, prefix: String = "") throws(EventError) -> Event {
         if strict {
-            for (name, isMissing) in [("specversion", !isVersionGiven), ("id", fields.id.isEmpty), ("source", fields.source.isEmpty)]
-            where isMissing {
-                throw EventError(.badAttribute, "\(name) is missing; a CloudEvent has specversion, id, source and type")
+            let missing = [
+                ("specversion", !isVersionGiven), ("id", fields.id.isEmpty), ("source", fields.source.isEmpty),
+                ("type", fields.type.isEmpty && extensionNames.isEmpty),
+            ].filter(\.1).map { prefix + $0.0 }
+            guard missing.isEmpty else {
+                let all = ["specversion", "id", "source", "type"].map { prefix + $0 }.joined(separator: ", ")
+                let verb = missing.count == 1 ? "is" : "are"
+                throw EventError(.badAttribute, "\(missing.joined(separator: ", ")) \(verb) missing; a CloudEvent has \(all)")
             }
         }
         guard !fields.type.isEmpty else {
             let misspelt = extensionNames.first { Suggestion.nearest(to: $0, in: ["type"]) != nil }
             throw EventError(
-                .badAttribute, "type is missing\(misspelt.map { "; did you mean \"type\" by \"\($0)\"?" } ?? "; an event is routed by it")")
+                .badAttribute,
+                "\(prefix)type is missing\(misspelt.map { "; did you mean \"type\" by \"\($0)\"?" } ?? "; an event is routed by it")")
         }
         if extensionCount > 0 { extensions.append(raw: "}") }
         return try source.withUTF8Bytes { source throws(EventError) in

@@ -108,11 +108,20 @@ final class Connection: @unchecked Sendable {
         }
     }
 
-    /// Ends the connection once its open requests are answered.
+    /// Ends the connection once its open requests are answered. What comes behind them until then is refused.
     func finish() {
         stream?.cancel()
         stream = nil
-        if case .head = state, open.isEmpty { close() } else if case .head = state { state = .closing }
+        if case .head = state, open.isEmpty { close() }
+    }
+
+    /// Whether the connection ends once nothing is owed on it.
+    private var endsWhenAnswered: Bool {
+        switch state {
+        case .closing: true
+        case .head: service.isStopping
+        case .body, .gone: false
+        }
     }
 
     /// Answers `problem` after everything that is owed, and ends the connection.
@@ -189,7 +198,7 @@ final class Connection: @unchecked Sendable {
     private func endRequest(isRefused: Bool) {
         // A refused one may have left already.
         let exchange = isRefused ? nil : open.last
-        state = isLast || service.isStopping ? .closing : .head
+        state = isLast ? .closing : .head
         since = service.now
         let whole = body
         body = Self.noBytes
@@ -199,7 +208,7 @@ final class Connection: @unchecked Sendable {
     private func begin(_ head: HTTPRequestHead) {
         headBegan = nil
         since = service.now
-        isLast = !head.isKeepAlive || service.isStopping
+        isLast = !head.isKeepAlive
         let exchange = Exchange(self, isHead: head.method == .HEAD, isLast: isLast)
         open.append(exchange)
         let fields = RequestFields(head.headers)
@@ -241,7 +250,7 @@ final class Connection: @unchecked Sendable {
 
     /// Whether the answer of `exchange` is the next to be sent, and can be sent now.
     func isNext(_ exchange: Exchange) -> Bool {
-        open.first === exchange && !exchange.isLast && !exchange.isHead && stream == nil && wire.isOpen
+        open.first === exchange && !exchange.isLast && !exchange.isHead && stream == nil && wire.isOpen && !service.isStopping
     }
 
     /// Appends the next answer, with JSON that `write` appends, to what is sent at the end of this turn.
@@ -267,11 +276,11 @@ final class Connection: @unchecked Sendable {
         var closes = false
         while !closes, stream == nil, let exchange = open.first, let response = exchange.response {
             open.removeFirst()
-            closes = response.closes || exchange.isLast
+            closes = response.closes || exchange.isLast || (open.isEmpty && endsWhenAnswered)
             response.write(to: &wire.output, isHead: exchange.isHead, closing: closes)
         }
         if closes { open.removeAll() }
-        if stream == nil, open.isEmpty, case .closing = state { closes = true }
+        if stream == nil, open.isEmpty, endsWhenAnswered { closes = true }
         if closes { lingerOnceSent() }
         if !wire.flush() { return close() }
         listen()
@@ -303,14 +312,13 @@ final class Connection: @unchecked Sendable {
 
     // MARK: Streams
 
-    /// Gives the way out to a stream of events, once every answer before it has left; it keeps it until the connection ends.
-    ///
-    /// - Returns: false when the connection can't carry a stream any more.
-    func begin(_ stream: EventStream, on exchange: Exchange) -> Bool {
-        guard wire.isOpen, open.first === exchange, self.stream == nil else { return false }
+    /// Whether a stream may take the place of this exchange's answer: every answer before it must have left.
+    func canStream(_ exchange: Exchange) -> Bool { wire.isOpen && open.first === exchange && stream == nil }
+
+    /// Gives the way out to a stream of events, which keeps it until the connection ends. See ``canStream(_:)``.
+    func begin(_ stream: EventStream) {
         open.removeAll()
         self.stream = stream
-        return true
     }
 
     /// Sends part of a stream.

@@ -51,6 +51,13 @@ extension Routes {
             return exchange.answer(problem)
         }
         guard let connection = exchange.connection else { return }
+        // Before there is a stream: one that ends takes its connection with it.
+        guard connection.canStream(exchange) else {
+            return exchange.answer(
+                Problem(
+                    .conflict, "a stream can't be asked for behind requests without an answer",
+                    remedy: "ask once they are answered, or use a connection of its own"))
+        }
         let owner = connection.service.owner
         // Subscribed before the head is sent: what is emitted after a client saw the head is seen by it.
         let events = bus.events(matching: pattern, buffer: limits.streamBuffer)
@@ -59,11 +66,7 @@ extension Routes {
             owner.post { connection.close() }
         }
         let stream = EventStream(self, reader: reader)
-        guard connection.begin(stream, on: exchange) else {
-            stream.cancel()
-            return exchange.answer(
-                Problem(.conflict, "a stream can't be asked for behind requests without an answer", remedy: "use a connection of its own"))
-        }
+        connection.begin(stream)
         connection.send(
             ByteBuffer(
                 staticString:

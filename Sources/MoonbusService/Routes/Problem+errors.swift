@@ -10,11 +10,16 @@ extension Problem {
         case .badJSON: self.init(.badJSON, error.message, remedy: "send one JSON value in UTF-8")
         case .tooLarge: self.init(.tooLarge, error.message, remedy: "keep large data elsewhere and send its address")
         case .tooDeep: self.init(.badJSON, error.message, remedy: "nest less deeply")
-        default: self.init(.badEvent, error.message, remedy: "the attributes of an event are those of CloudEvents 1.0")
+        default: self.init(.badEvent, error.message, remedy: Self.eventRemedy)
         }
         code = error.code.name
         (line, column) = (place(error.message, after: "line "), place(error.message, after: "column "))
     }
+
+    private static let eventRemedy = """
+        a CloudEvent is {"specversion": "1.0", "id": "17", "source": "/shop", "type": "orders.created", "data": …}; sent as application/json it \
+        needs "type" only
+        """
 
     /// An event that the bus didn't take.
     init(_ error: EmitError) {
