@@ -10,6 +10,8 @@ import MoonbusLane
 @main
 enum Main {
     static func main() {
+        // Past a limit of the file's size a write shall fail like any other, and not end the program without a word.
+        signal(SIGXFSZ, SIG_IGN)
         if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "lane" { lane(CommandLine.arguments.dropFirst(2)) }
         refuseForeignArguments()
         Terminal.watchBuffers()

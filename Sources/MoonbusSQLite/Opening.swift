@@ -32,7 +32,7 @@ struct Opening {
         var mark = try HighWaterMark(folder: folder)
         var isTaken = false
         defer { if !isTaken { mark.closeFile() } }
-        let loss = loss(mark: mark, isThere: isThere)
+        let loss = loss(mark.isNew ? nil : mark.content, isThere: isThere)
         if let loss, !options.acceptsLoss { throw damaged(loss.reason) }
         do {
             if !isThere {
@@ -89,9 +89,9 @@ struct Opening {
 
     // MARK: What was committed, and what is there
 
-    private func loss(mark: HighWaterMark, isThere: Bool) -> Loss? {
-        let content = mark.content
-        if mark.isNew {
+    /// Compares the mark (nil: there is none that can be read) with the files.
+    func loss(_ mark: HighWaterMark.Content?, isThere: Bool) -> Loss? {
+        guard let content = mark else {
             guard isThere, Self.size(of: path) ?? 0 > 0 else { return nil }
             return Loss(reason: "\(folder)/moonbus.mark is missing or unreadable, so nobody can say whether all is there", committed: 0)
         }

@@ -14,6 +14,8 @@ extension SQLiteJournal {
         private let path: String
         private let lock: Int32
         private let makesIndex: Bool
+        /// What had been committed and is not there, as far as the high-water mark can tell; nil: nothing.
+        package let loss: String?
         private var queue: DatabaseQueue?
 
         /// Opens a folder.
@@ -26,6 +28,8 @@ extension SQLiteJournal {
                 throw JournalError(.notFound, "\(folder): there is no journal in it: name the folder that `moonbus run` shows at its start")
             }
             lock = try Self.lock(folder)
+            let opening = Opening(folder: folder, options: .init(), clock: SystemClock())
+            loss = opening.loss(HighWaterMark.content(folder: folder), isThere: true)?.reason
             let hasLog = stat(path + "-wal", &status) == 0 && status.st_size > 0
             // SQLite makes an index of the log beside it, unless there is one.
             makesIndex = hasLog && access(path + "-shm", F_OK) != 0

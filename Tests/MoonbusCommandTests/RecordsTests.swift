@@ -101,11 +101,41 @@ import Testing
         #expect(outcome.errors.contains("moonbus run --journal .moonbus"))
     }
 
-    @Test func `a folder without a journal is said so`() async throws {
+    @Test func `a folder without a journal is said so, with 65`() async throws {
         let scratch = try Scratch()
-        let outcome = try await moonbus("events", "list", "--journal", "nowhere", in: scratch)
-        #expect(outcome.status != 0)
-        #expect(outcome.errors.contains("nowhere"))
+        try scratch.write("", to: "empty/notes.txt")
+        for folder in ["nowhere", "empty"] {
+            for look in [["events", "list"], ["dead", "list"], ["kv", "list", "p"]] {
+                let outcome = try await Executable.run(look + ["--journal", folder], in: scratch.url)
+                #expect(outcome.status == 65, "\(look) \(folder)")
+                #expect(outcome.errors.contains("\(folder): there is no journal in it: name the folder that `moonbus run` shows"))
+            }
+        }
+    }
+
+    @Test func `a journal that lacks commits is shown, with a warning`() async throws {
+        let (scratch, service, _) = try await filled()
+        service.signal(SIGKILL)
+        _ = await service.end()
+        let look = ["events", "list", "--json", "--journal", ".moonbus"]
+        let whole = try await Executable.run(look, in: scratch.url)
+        #expect(whole.status == 0 && whole.errors == "" && !whole.lines.isEmpty)
+        try FileManager.default.removeItem(at: scratch.url.appending(path: ".moonbus/moonbus.db-wal"))
+        let rest = try await Executable.run(look, in: scratch.url)
+        #expect(rest.status == 0, "\(rest.errors)")
+        #expect(rest.errors.contains("something that had been committed is missing, what is shown is the rest"), "\(rest.errors)")
+        #expect(rest.errors.contains("moonbus.db-wal is missing"), "\(rest.errors)")
+    }
+
+    @Test func `a replay of a plugin that is not there ends with 1, as everywhere`() async throws {
+        let (scratch, service, environment) = try await filled()
+        for mode in ["--dry-run", "--compare", "--live"] {
+            let outcome = try await Executable.run(["replay", "--plugin", "nope", mode], in: scratch.url, environment: environment)
+            #expect(outcome.status == 1, "\(mode): \(outcome.errors)")
+            #expect(outcome.errors.contains("nope"))
+        }
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
     }
 
     @Test func `a dead letter is tried again with its data put right, and another one is given up`() async throws {

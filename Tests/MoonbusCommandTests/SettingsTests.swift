@@ -32,6 +32,7 @@ import Testing
         ("[http]\nprot = 1", ":2: http.prot is not a setting; did you mean \"http.port\"?"), ("\nlanes = true", ":2: lanes"),
         ("port = 1", ":1: port is not a setting; did you mean \"http.port\"?"), ("lanes = 0", "number from 1 to 64"), ("lanes = ", ":1"),
         ("isolation = \"jail\"", "'process' or 'thread'"),
+        ("[http]\nwait = \"61s\"", ":2: http.wait: '61s' is not a duration from 0s to 60s, like 2s"),
     ])
     func `a settings file that can't be is refused with the place and the remedy`(text: String, complaint: String) throws {
         let error = #expect(throws: CommandError.self) { try Settings([try layer(text)]) }

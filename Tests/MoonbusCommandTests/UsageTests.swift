@@ -42,6 +42,16 @@ import Testing
         #expect(outcome.errors.split(separator: "\n").count == 1)
     }
 
+    @Test(arguments: ["--help", "emit --help", "lane --probe nothing 2>&1"])
+    func `output past the largest size that a file may have ends with a status, not with a signal`(words: String) async throws {
+        let scratch = try Scratch()
+        try scratch.write(String(repeating: "x", count: 1_024), to: "out")
+        let outcome = try await Executable.run(
+            ["-c", "ulimit -f 1; \"$0\" \(words) >>out", Executable.url.path], of: URL(filePath: "/bin/bash"), in: scratch.url)
+        #expect(outcome.signal == nil && outcome.status == (words.hasPrefix("lane") ? 64 : 74))
+        if !words.hasPrefix("lane") { #expect(outcome.errors.contains("the output can't be written: File too large")) }
+    }
+
     @Test(arguments: [
         ["emit", "a", "{"], ["emit", "a", "@missing.json"], ["emit", "a", "--csv", "missing.csv"], ["emit", "a", "--csv", "."],
         ["check", "nowhere"],

@@ -36,6 +36,22 @@ import Testing
         #expect(try await again.append(["e10", "e11"]) == [Recorded(position: 10, isDuplicate: true), Recorded(position: 11)])
     }
 
+    @Test func `a reader says what the mark knows to be missing, and answers with the rest`() async throws {
+        let (rig, folder) = try await crashedFolder()
+        defer { rig.journal.close() }
+        try Bytes.write([], to: "\(folder)/moonbus.lock")
+        let before = try Bytes.read("\(folder)/moonbus.mark")
+        #expect(try SQLiteJournal.Reader(folder: folder).loss == nil)
+        unlink("\(folder)/moonbus.db-wal")
+        let reader = try SQLiteJournal.Reader(folder: folder)
+        #expect(reader.loss?.contains("moonbus.db-wal is missing") == true && reader.loss?.contains("up to position 10") == true)
+        #expect(throws: Never.self) { try reader.answer(.events(after: 0, limit: 100)) }
+        #expect(try Bytes.read("\(folder)/moonbus.mark") == before, "a look changes nothing")
+        unlink("\(folder)/moonbus.mark")
+        #expect(try SQLiteJournal.Reader(folder: folder).loss?.contains("moonbus.mark is missing") == true)
+        #expect(access("\(folder)/moonbus.mark", F_OK) != 0)
+    }
+
     @Test func `a crash before anything was recorded, or before the file was made, is no alarm`() async throws {
         let rig = try Rig()
         let folder = try rig.crashed()

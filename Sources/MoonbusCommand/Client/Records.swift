@@ -193,6 +193,10 @@ struct RecordOptions: ParsableArguments {
             throw CommandError(
                 .tryLater, "\(error.message): ask it instead, without --journal and with \(address.map { "--url \($0)" } ?? "its --url")")
         }
+        if let loss = reader.loss {
+            Terminal.standardError.print(
+                "moonbus: \(journal): something that had been committed is missing, what is shown is the rest: \(printable(loss))")
+        }
         return try await body(.folder(reader))
     }
 

@@ -32,11 +32,12 @@ struct OpenJournal {
 }
 
 extension CommandError {
-    /// Why a journal could not be opened: 75 when another process has it, 74 when it is damaged, 73 when it can't be made, read or written, 78 when a
-    /// newer Moonbus has written it.
+    /// Why a journal could not be opened: 65 when there is none, 75 when another process has it, 74 when it is damaged, 73 when it can't be made, read
+    /// or written, 78 when a newer Moonbus has written it.
     init(opening error: JournalError) {
         let code: Code =
             switch error.code {
+            case .notFound: .badData
             case .inUse: .tryLater
             case .damaged: .ioError
             case .unavailable, .full: .cannotCreate

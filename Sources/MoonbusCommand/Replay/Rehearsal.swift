@@ -33,7 +33,7 @@ struct Rehearsal {
 
     /// Loads the plugin, and hands over the rehearsal for as long as `body` runs.
     ///
-    /// - Throws: ``CommandError`` 65 when the plugin is not there or cannot be loaded.
+    /// - Throws: ``CommandError`` 1 when the plugin is not there, 65 when it cannot be loaded.
     static func open(
         plugin: String, in folder: String, state: [StateEntry], _ body: (Rehearsal) async throws -> Void
     ) async throws {
@@ -51,7 +51,7 @@ struct Rehearsal {
             try await body(Rehearsal(journal: journal, bus: bus))
             outcome = .success(())
         } catch let error as PluginError {
-            outcome = .failure(CommandError(.badData, "\(error)\(error.hint.map { ": \($0)" } ?? "")"))
+            outcome = .failure(CommandError(error.code == .notFound ? .found : .badData, "\(error)\(error.hint.map { ": \($0)" } ?? "")"))
         } catch {
             outcome = .failure(error)
         }

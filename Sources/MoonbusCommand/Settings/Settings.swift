@@ -119,7 +119,9 @@ struct Settings: Equatable {
         host = try read("http.host", "an address") { $0.isEmpty ? nil : $0 } ?? host
         port = try read("http.port", "a port from 0 to 65535") { Int($0).flatMap { (0...65_535).contains($0) ? $0 : nil } } ?? port
         hosts = try read("http.hosts", "a list of names") { $0.split(separator: ",").map { String($0) } } ?? hosts
-        wait = try read("http.wait", "a duration up to 60s, like 2s") { try? DurationText.parse($0) }.map { min($0, .seconds(60)) }
+        wait = try read("http.wait", "a duration from 0s to 60s, like 2s") { text in
+            (try? DurationText.parse(text)).flatMap { $0 <= .seconds(60) ? $0 : nil }
+        }
         logLevel =
             try read("log.level", "one of \(Self.logLevels.joined(separator: ", "))") { Self.logLevels.contains($0) ? $0 : nil } ?? logLevel
     }

@@ -52,24 +52,33 @@ struct HighWaterMark {
         path = "\(folder)/moonbus.mark"
         file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw Self.unavailable(path, "cannot be opened") }
-        var slots = [UInt8](repeating: 0, count: Self.slotDistance * 2)
-        let count = pread(file, &slots, slots.count, 0)
-        content = Content()
-        var found = false
-        for start in [0, Self.slotDistance] where count >= start + Self.slotSize {
-            guard let slot = slots.withUnsafeBytes({ Self.decode(UnsafeRawBufferPointer(rebasing: $0[start..<start + Self.slotSize])) })
-            else { continue }
-            if !found || slot.turn > content.turn { content = slot }
-            found = true
-        }
-        isNew = !found
-        if !found {
+        let found = Self.read(file)
+        content = found ?? Content()
+        isNew = found == nil
+        if isNew {
             // All of its blocks now: an overwrite later needs no room on the disk and no change of the file's size.
             let zeros = [UInt8](repeating: 0, count: Self.slotDistance * 2)
             guard pwrite(file, zeros, zeros.count, 0) == zeros.count, fsync(file) == 0 else {
                 throw Self.unavailable(path, "cannot be written")
             }
         }
+    }
+
+    /// What the mark of a folder says; changes nothing. Nil: there is none, or none that can be read.
+    static func content(folder: String) -> Content? {
+        let file = open("\(folder)/moonbus.mark", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        return read(file)
+    }
+
+    /// The valid slot with the higher turn.
+    private static func read(_ file: Int32) -> Content? {
+        var slots = [UInt8](repeating: 0, count: slotDistance * 2)
+        let count = pread(file, &slots, slots.count, 0)
+        return [0, slotDistance].filter { count >= $0 + slotSize }
+            .compactMap { start in slots.withUnsafeBytes { decode(UnsafeRawBufferPointer(rebasing: $0[start..<start + slotSize])) } }
+            .max { $0.turn < $1.turn }
     }
 
     /// There was none, or none that could be read.
