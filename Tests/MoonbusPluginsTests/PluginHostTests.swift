@@ -73,6 +73,24 @@ import Testing
         }
     }
 
+    @Test func `a request may carry what an event may, down to the deepest value`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load("deep", source: #"bus.subscribe("deep.asked", function(event) return #event.data end)"#)
+            let source = """
+                bus.subscribe("ask", { retry = { attempts = 1 } }, function(event)
+                  local deep = {}
+                  for _ = 1, event.data - 1 do deep = { deep } end
+                  return bus.request("deep.asked", deep)
+                end)
+                """
+            try await rig.host.load("asks", source: source)
+            #expect(try await rig.answer("ask", 64) == 1)
+            let fault = try await rig.settle("ask", 65).results.first?.error
+            #expect(fault?.message.hasSuffix("more than 64 levels: make it flatter, or give the inner part as json.encode(part)") == true)
+            #expect(fault?.message.hasPrefix("argument 2[1][1]") == true && fault?.line == 4, "\(String(describing: fault))")
+        }
+    }
+
     @Test func `a request that nobody answers raises in the handler`() async throws {
         try await Rig.run { rig in
             try await rig.host.load(

@@ -85,6 +85,7 @@ import Testing
 
     @Test(arguments: [
         ("application/json", "[1]", "bad-event", "not an array; only as the body of POST /events/{type}"),
+        ("application/json", "", "bad-event", "the body is empty: without a type in the path it says which event"),
         ("application/json", "{", "bad-json", "not JSON at byte 1 (line 1, column 2)"),
         ("application/json", #"{"data": 1, "typ": "a"}"#, "bad-event", #"did you mean "type" by "typ"?"#),
         ("application/json", #"{"type": "a", "subject": 7}"#, "bad-event", "subject is a number; it is a text: put it in quotes"),

@@ -104,6 +104,18 @@ import Testing
         }
     }
 
+    @Test func `asking for the head of a stream begins none`() async throws {
+        try await TestService.run({ $0.limits.streams = 0 }) { service async throws in
+            let requests = service.request("HEAD", "/events/stream") + service.request("GET", "/health/live")
+            let (head, next) = try await conversation(port: service.port) { connection in
+                connection.send(requests)
+                return (try connection.text(until: "\r\n\r\n"), try connection.reply())
+            }
+            #expect(head.hasPrefix("HTTP/1.1 200") && head.contains("text/event-stream"))
+            #expect(next.status == 200)
+        }
+    }
+
     @Test func `a stream ends when the service stops`() async throws {
         let port = try await TestService.run { service async throws in
             let port = service.port

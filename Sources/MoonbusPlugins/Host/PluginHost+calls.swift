@@ -49,7 +49,8 @@ extension PluginHost {
         let event = bus.event(of: flight.pointee.delivery)
         // It holds no CPU while it waits: others may have its place.
         if !context.version.isDraining { bus.endpointHasRoom(context.version) }
-        guard let arguments = (try? JSON(validating: json, limits: JSONLimits(bytes: 4 << 20)))?.value else {
+        // One level of its own around a request's data.
+        guard let arguments = (try? JSON(validating: json, limits: JSONLimits(envelope: 1, bytes: 4 << 20)))?.value else {
             return answer(call, error: "the call is no JSON")
         }
         switch arguments["name"]?.string {

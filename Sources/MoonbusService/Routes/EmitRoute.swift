@@ -32,6 +32,10 @@ private struct Emitted {
     /// - Throws: ``Problem``: 415 for a media type that is not JSON, 400 with the place for a body that is no event, 413 for one too large.
     init(_ request: Request, _ options: EmitTarget, _ body: ByteBuffer) throws(Problem) {
         let mediaType = request.mediaType
+        guard options.type != nil || request.isBinaryEvent || body.readableBytes > 0 else {
+            throw Problem(
+                EventError(.badEvent, "the body is empty: without a type in the path it says which event; POST /events/{type} needs none"))
+        }
         if let type = options.type {
             try requireJSON(mediaType)
             events = [try read(body) { bytes throws(EventError) in try event(type, options, request.traceparent, bytes) }]

@@ -44,6 +44,7 @@ final class EventStream {
 extension Routes {
     /// Turns the connection into a stream of events.
     func stream(_ pattern: EventPattern, _ exchange: Exchange) {
+        if exchange.isHead { return exchange.answer(Response(.ok, "text/event-stream", ByteBuffer())) }
         let limits = configuration.limits
         guard streamCount < limits.streams else {
             var problem = Problem(.unavailable, "\(limits.streams) event streams are open already", remedy: "end one of them")
