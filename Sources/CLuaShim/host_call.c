@@ -127,7 +127,6 @@ static void insert_absent_options(lua_State *L, int index) {
     lua_insert(L, index);
 }
 
-/* Fills `values` from the stack as the signature says. Returns how many. Stack [-0, +0, may raise]. */
 /* Pushes the place of the innermost script code: "main.lua:12: "; "" when there is none. Not luaL_where(L, 1): a declaration may be called by
  * pcall, which has no line. Stack [-0, +1, may raise (memory)]. */
 static void push_place(lua_State *L) {
@@ -140,6 +139,7 @@ static void push_place(lua_State *L) {
     lua_pushliteral(L, "");
 }
 
+/* Fills `values` from the stack as the signature says. Returns how many. Stack [-0, +0, may raise]. */
 static uint32_t take_arguments(lua_State *L, const moonbus_host_entry *entry, moonbus_value *values) {
     const char *signature = entry->signature;
     int count = 0;

@@ -81,7 +81,7 @@ struct Owed {
 final class OwedTable {
     private static let chunkBits: UInt32 = 12
     private static let chunkSize = 1 << Int(chunkBits)
-    private static let chunksMax = 4_096
+    private static let chunksMax = 65_536
 
     private let chunks: UnsafeMutablePointer<UnsafeMutablePointer<Owed>>
     private var chunkCount = 0
@@ -105,8 +105,8 @@ final class OwedTable {
         chunks[Int(slot >> Self.chunkBits)] + Int(slot & UInt32(Self.chunkSize - 1))
     }
 
-    /// A free slot; its content is as `Owed()` made it, but for the generation. Never fails below 16 million deliveries, which the queues'
-    /// limits keep away from.
+    /// A free slot; its content is as `Owed()` made it, but for the generation. Never fails below 268 million deliveries, which the
+    /// queues' limits and the machine's memory keep away from.
     @inline(__always)
     func take() -> UInt32 {
         if freeHead == .max { grow() }
@@ -165,7 +165,7 @@ final class OwedTable {
     }
 
     private func grow() {
-        precondition(chunkCount < Self.chunksMax, "16 million deliveries are owed: lower the queues' limits")
+        precondition(chunkCount < Self.chunksMax, "268 million deliveries are owed: lower the queues' limits")
         let chunk = UnsafeMutablePointer<Owed>.allocate(capacity: Self.chunkSize)
         chunk.initialize(repeating: Owed(), count: Self.chunkSize)
         chunks[chunkCount] = chunk

@@ -8,6 +8,9 @@ struct SubscriptionCompiler {
     /// Bytes of all filters of a plugin as JSON: the bus's own thread tests each event against them.
     private static let filterSizeMax = 64 << 10
 
+    /// Deliveries that a plugin may be owed: each takes some 150 bytes of the host's memory, however small its event is.
+    private static let owedMax = 1_000_000
+
     private let version: PluginVersion
 
     init(_ version: PluginVersion) {
@@ -115,7 +118,11 @@ struct SubscriptionCompiler {
         }
     }
 
-    private func policy() -> SubscriptionPolicy { SubscriptionPolicy(timeout: version.manifest.limits.wait) }
+    private func policy() -> SubscriptionPolicy {
+        var policy = SubscriptionPolicy(timeout: version.manifest.limits.wait)
+        policy.queueLimit = min(policy.queueLimit, Self.owedMax / max(1, version.declarations.subscriptions.count))
+        return policy
+    }
 
     private func key(_ text: String?) -> OrderingKey {
         switch text {
