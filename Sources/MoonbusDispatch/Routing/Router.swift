@@ -1,3 +1,4 @@
+import Glibc
 internal import MoonbusEvents
 
 /// Who is owed an event: patterns by the trie, then each candidate's filter. Confined to the owner thread.
@@ -74,6 +75,11 @@ final class Router {
 extension Event {
     @inline(__always)
     fileprivate func hasType(of other: Event) -> Bool {
-        withUnsafeType { type in other.withUnsafeType { type.count == $0.count && type.elementsEqual($0) } }
+        withUnsafeType { type in
+            other.withUnsafeType { other in
+                guard type.count == other.count, let one = type.baseAddress, let another = other.baseAddress else { return false }
+                return memcmp(one, another, type.count) == 0
+            }
+        }
     }
 }
