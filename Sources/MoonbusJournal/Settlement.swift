@@ -62,11 +62,13 @@ public final class Commit: Sendable {
     public let deadLetters: [DeadLetter]
     /// What the handler answered to those who wait for it in the journal.
     public let results: [SourceResult]
+    /// What the plugin may hold of state and delayed events, whose these are then; nil: it is none, and they are nobody's.
+    public let share: Share?
 
     /// Creates what one handler wants.
     public init(
         events: [Event] = [], delayed: [DelayedEvent] = [], state: StateChange? = nil, cursor: JSON? = nil, schedule: Timestamp? = nil,
-        deadLetters: [DeadLetter] = [], results: [SourceResult] = []
+        deadLetters: [DeadLetter] = [], results: [SourceResult] = [], share: Share? = nil
     ) {
         self.events = events
         self.delayed = delayed
@@ -75,12 +77,14 @@ public final class Commit: Sendable {
         self.schedule = schedule
         self.deadLetters = deadLetters
         self.results = results
+        self.share = share
     }
 
     /// The same, and what the handler answered.
     public func answering(_ results: [SourceResult]) -> Commit {
         Commit(
-            events: events, delayed: delayed, state: state, cursor: cursor, schedule: schedule, deadLetters: deadLetters, results: results)
+            events: events, delayed: delayed, state: state, cursor: cursor, schedule: schedule, deadLetters: deadLetters, results: results,
+            share: share)
     }
 }
 
@@ -106,4 +110,6 @@ public enum Settled: Sendable, Hashable {
     case hadEnded
     /// Nothing of it is committed: these keys of the plugin's state have changed since the handler read them.
     case conflict(keys: [String])
+    /// Nothing of it is committed: the plugin would hold more than its ``Commit/share``.
+    indirect case beyondShare(ShareExcess)
 }

@@ -1,3 +1,5 @@
+internal import MoonbusJournal
+
 extension SQLiteJournal {
     /// How long events are kept that nobody is owed any more.
     ///
@@ -25,8 +27,10 @@ extension SQLiteJournal {
         public var events = Int.max
         /// Bytes of the database file; nil: the disk is the bound.
         public var size: Int?
-        /// Dead letters; the oldest goes when there is one more. What went is counted in ``JournalMeasures``.
+        /// Dead letters. When there is one more, the oldest goes of the plugin that has most. What went is counted in ``JournalMeasures``.
         public var deadLetters = 10_000
+        /// Bytes of dead letters, above which they go likewise.
+        public var deadLetterBytes = 1 << 30
         /// Events that wait for their time.
         public var delayed = 100_000
         /// Ids that are remembered for recognising duplicates, rounded up to whole millions: all of the last day, but at most so many. Each
@@ -35,6 +39,9 @@ extension SQLiteJournal {
 
         /// Creates the default bounds.
         public init() {}
+
+        /// The bounds of dead letters.
+        var letters: LetterShares.Bounds { .init(count: deadLetters, size: deadLetterBytes) }
     }
 
     /// How a journal is opened and kept.

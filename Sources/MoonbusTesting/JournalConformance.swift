@@ -72,7 +72,7 @@ public struct JournalConformance {
         all.filter { features.isSuperset(of: $0.needs) }
     }
 
-    static let all = appending + claiming + settling + straying + stating + delaying + burying + trimming + reopening
+    static let all = appending + claiming + settling + straying + stating + delaying + burying + sharing + trimming + reopening
 }
 
 /// A sentence of the contract that a journal breaks.

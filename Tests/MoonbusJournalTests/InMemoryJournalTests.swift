@@ -1,6 +1,7 @@
 import MoonbusEvents
 import MoonbusJournal
 import MoonbusTesting
+import Synchronization
 import Testing
 
 @Suite struct InMemoryJournalTests {
@@ -87,6 +88,51 @@ import Testing
             }
             #expect(error.code == .full)
         }
+    }
+
+    @Test func `a flood of large dead letters stays within their part of the bytes, and events are still taken`() throws {
+        var limits = JournalLimits()
+        limits.bytes = 800_000
+        let journal = InMemoryJournal(limits: limits)
+        let large = try Event(type: EventType("a"), data: JSON("\"\(String(repeating: "x", count: 20_000))\""))
+        journal.claim([Claim(name: "flood.s")]) { _ in }
+        for _ in 0..<100 {
+            let letter = DeadLetter(subscription: "flood.s", position: 0, event: large, failures: [], died: .now())
+            journal.settle([Settlement(SubscriptionNumber(0), .nothing, .dead([letter]))]) { _ in }
+        }
+        journal.read(.measures) { answer in
+            guard case .success(.measures(let measures)) = answer else {
+                Issue.record("no measures: \(answer)")
+                return
+            }
+            #expect(measures.size <= 100_000)
+            #expect(measures.deadLetterCount == 4)
+            #expect(measures.forgottenDeadLetterCount == 96)
+        }
+        let events = try (0..<30).map { try Event(type: EventType("a"), data: large.data, id: "e\($0)") }
+        #expect(append(events, to: journal).count == 30)
+    }
+
+    @Test func `what has expired makes room in a plugin's share within a minute, though it cannot write`() throws {
+        let clock = ManualClock()
+        let journal = InMemoryJournal(clock: clock)
+        let value = try JSON("\"\(String(repeating: "x", count: 500))\"")
+        let answers = Mutex<[Settled]>([])
+        func write(_ key: String) {
+            let write = StateWrite(key: key, value: value, version: 1, expires: clock.now() + .seconds(10))
+            let commit = Commit(state: StateChange(plugin: "p", writes: [write]), share: Share(plugin: "p", stateSizeMax: 1_000))
+            journal.settle([Settlement(SubscriptionNumber(0), .nothing, .goesOn, commit: commit)]) { result in
+                answers.withLock { $0 += (try? result.get()) ?? [] }
+            }
+        }
+        journal.claim([Claim(name: "p.s")]) { _ in }
+        write("a")
+        clock.advance(by: .seconds(20))
+        write("b")
+        clock.advance(by: .seconds(41))
+        write("c")
+        let excess = ShareExcess(.state, held: 567, wanted: 2 * 567, limit: 1_000)
+        #expect(answers.withLock { $0 } == [.committed([]), .beyondShare(excess), .committed([])])
     }
 
     private func append(_ events: [Event], to journal: InMemoryJournal) -> [Bool] {

@@ -62,6 +62,7 @@ import Testing
             memory = "16MB"
             cpu = "200ms"
             wait = 5
+            state = "2GiB"
             [permissions]
             emit = ["climate.>"]
             subscribe = ["temperature.*"]
@@ -74,6 +75,7 @@ import Testing
         #expect(manifest.limits.memoryBytes == 16 << 20)
         #expect(manifest.limits.cpu == .milliseconds(200))
         #expect(manifest.limits.wait == .seconds(5))
+        #expect(manifest.limits.stateBytes == 2 << 30)
         #expect(manifest.permissions.permitsEmitting(try EventType("climate.alarm")))
         #expect(!manifest.permissions.permitsEmitting(try EventType("orders.created")))
         #expect(manifest.limits.boundsCPU && manifest.limits.boundsWait)
@@ -88,9 +90,10 @@ import Testing
             ("contexts = ", 1, 12, "", ""),
             ("name = \"alerts\"\nlimit = 1\n", 2, 1, "unknown key 'limit'", "did you mean 'limits'?"),
             ("[limits]\nmemmory = \"1MB\"\n", 2, 1, "unknown key 'memmory' in [limits]", "did you mean 'memory'?"),
-            ("[limits]\n  memory = true\n", 2, 3, "limits.memory must be an amount of memory such as \"64MB\", not a bool", ""),
-            ("[limits]\nmemory = \"12 parsecs\"\n", 2, 1, "'12 parsecs' is not an amount of memory", "64MB"),
+            ("[limits]\n  memory = true\n", 2, 3, "limits.memory must be an amount of bytes such as \"64MB\", not a bool", ""),
+            ("[limits]\nmemory = \"12 parsecs\"\n", 2, 1, "'12 parsecs' is not an amount of bytes", "64MB"),
             ("[limits]\nmemory = \"1KB\"\n", 2, 1, "memory must be 1MB…4GB", ""),
+            ("[limits]\nstate = \"1KB\"\n", 2, 1, "state must be 1MB…1TB", ""),
             ("[limits]\ncpu = \"soon\"\n", 2, 1, "cpu", "durations look like"),
             ("[limits]\ncpu = \"0ms\"\n", 2, 1, "cpu must be 1ms…60s", ""),
             ("limits = 3", 1, 1, "limits must be a table, not an integer", ""),

@@ -1,5 +1,6 @@
 import MoonbusDispatch
 import MoonbusEvents
+import MoonbusJournal
 import MoonbusPlugins
 import Testing
 
@@ -116,6 +117,35 @@ import Testing
             // What the docs of kv.scan say: a key that comes is no change of what was found.
             #expect(try await rig.answer("sum", "a:2") == 5)
             #expect(try await rig.answer("sum", "a:2") == 10)
+        }
+    }
+
+    @Test func `a plugin that fills its limits.state fails with the limit named, sees nothing of it, and can make room`() async throws {
+        let source = """
+            local once = { attempts = 1 }
+            bus.subscribe("fill", { name = "fill", retry = once }, function(event)
+                kv.set(event.data, string.rep("x", 200 * 1024))
+                return #kv.scan("")
+            end)
+            bus.subscribe("look", { name = "look" }, function(event) return kv.get(event.data) == nil end)
+            bus.subscribe("free", { name = "free" }, function(event) kv.delete(event.data) end)
+            """
+        try await Rig.run { rig in
+            try await rig.host.load("hog", source: source, manifest: "[limits]\nstate = \"1MB\"")
+            try await rig.host.load("other", source: #"bus.subscribe("count", function() return kv.incr("n") end)"#)
+            for key in 1...5 { #expect(try await rig.settle("fill", .string("k\(key)")).results.map(\.status) == [.done]) }
+            let refused = try await rig.settle("fill", "k6").results.first
+            #expect(refused?.status == .dead)
+            #expect(refused?.error?.kind == .full)
+            #expect(
+                refused?.error?.message.hasPrefix(
+                    "plugin 'hog' stores 1000.3 KB and would store 1.2 MB, its limit is 1.0 MB (limits.state): let it delete keys") == true,
+                "\(refused?.error?.message ?? "no error")")
+            #expect(try await rig.answer("look", "k6") == true)
+            #expect(try await rig.answer("count") == 1)
+            try await rig.settle("free", "k1")
+            #expect(try await rig.settle("fill", "k6").results.map(\.status) == [.done])
+            #expect(try await rig.answer("look", "k6") == false)
         }
     }
 }

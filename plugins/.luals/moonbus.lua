@@ -134,6 +134,7 @@ function bus.retry(after) end
 --- nothing of this run is committed and the handler runs again. So read, decide, write is atomic, and this is compare-and-set:
 ---     if kv.get("owner") == nil then kv.set("owner", me, { ttl = "30s" }) end
 --- Handlers that often write the same keys at once should have one ordering key: after 20 conflicts in a row a run counts as failed.
+--- All values together take at most `limits.state` of plugin.toml: a run that would store more fails, and one that only deletes does not.
 ---@class kv
 kv = {}
 --- [call], may wait for the journal once per key.

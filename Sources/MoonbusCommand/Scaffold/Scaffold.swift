@@ -53,6 +53,7 @@ struct Scaffold {
         memory = "64MB"
         cpu = "1s"
         wait = "30s"
+        state = "64MB"
 
         [permissions]
         subscribe = ["\(name).asked"]

@@ -42,11 +42,13 @@ package struct SubscriptionSpec: Sendable {
     package var hasCursor: Bool
     /// What becomes of ticks that nobody could run when their time came.
     package var missed: MissedTicks
+    /// Bytes of state that the plugin may hold; nil: it is none, and has no share of anything, only the bounds of all.
+    package var stateSizeMax: Int?
 
     /// Creates a declaration.
     package init(
         name: String, plugin: String, trigger: Trigger, handler: Int32, resultHandler: Int32? = nil, policy: SubscriptionPolicy = .init(),
-        argument: Argument = .event, hasCursor: Bool = false, missed: MissedTicks = .once
+        argument: Argument = .event, hasCursor: Bool = false, missed: MissedTicks = .once, stateSizeMax: Int? = nil
     ) {
         self.name = name
         self.plugin = plugin
@@ -57,5 +59,6 @@ package struct SubscriptionSpec: Sendable {
         self.argument = argument
         self.hasCursor = hasCursor
         self.missed = missed
+        self.stateSizeMax = stateSizeMax
     }
 }

@@ -52,6 +52,9 @@ extension Dispatcher {
                 if let staged = ending.detail?.staged { giveUp(staged.matches) }
                 if let results = ending.detail?.results { deliver(results, isCommitted: false) }
                 runAgain(ending, after: keys)
+            case .beyondShare(let excess):
+                if let staged = ending.detail?.staged { giveUp(staged.matches) }
+                refuse(ending, excess)
             }
         }
     }

@@ -117,7 +117,9 @@ extension Dispatcher {
         }
         let detail = SettlingBatch.Detail()
         detail.staged = Staged(
-            Commit(delayed: staged.commit.delayed, state: staged.commit.state, cursor: staged.commit.cursor, deadLetters: letters))
+            Commit(
+                delayed: staged.commit.delayed, state: staged.commit.state, cursor: staged.commit.cursor, deadLetters: letters,
+                share: staged.commit.share))
         commitCheckpoint(slot, detail)
     }
 }

@@ -33,7 +33,7 @@ final class Staged {
             split.map { split in
                 Commit(
                     events: split.durable, delayed: commit.delayed, state: commit.state, cursor: commit.cursor, schedule: commit.schedule,
-                    deadLetters: commit.deadLetters, results: commit.results)
+                    deadLetters: commit.deadLetters, results: commit.results, share: commit.share)
             } ?? commit
     }
 }
@@ -90,7 +90,14 @@ struct Stager {
         }
         let hasState = !state.reads.isEmpty || !state.writes.isEmpty
         return Commit(
-            events: events, delayed: delayed, state: hasState ? state : nil, cursor: cursor, schedule: schedule, deadLetters: letters)
+            events: events, delayed: delayed, state: hasState ? state : nil, cursor: cursor, schedule: schedule, deadLetters: letters,
+            share: hasState || !delayed.isEmpty ? share : nil)
+    }
+
+    private var share: Share? {
+        queue.spec.stateSizeMax.map {
+            Share(plugin: queue.spec.plugin, stateSizeMax: $0, delayedMax: configuration.delayedOfPluginMax)
+        }
     }
 
     private func makeEvent(_ type: EventType, _ data: JSON?, _ options: EmitOptions, id: String) throws(Fault) -> Event {

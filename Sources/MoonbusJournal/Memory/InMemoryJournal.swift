@@ -69,8 +69,10 @@ public struct JournalLimits: Sendable, Hashable {
     public var bytes = 512 << 20
     /// Events that are kept although nobody is owed them, so that they can be read back.
     public var history = 10_000
-    /// Dead letters; the oldest goes when there is one more. What went is counted in ``JournalMeasures``.
+    /// Dead letters. When there is one more, the oldest goes of the plugin that has most. What went is counted in ``JournalMeasures``.
     public var deadLetters = 10_000
+    /// Bytes of dead letters, above which they go likewise. This part of ``bytes``, but at most an eighth of them, is kept for them.
+    public var deadLetterBytes = 64 << 20
     /// Events that wait for their time.
     public var delayed = 100_000
     /// Ids that are remembered for recognising duplicates: at least this many of the last day.
@@ -78,4 +80,7 @@ public struct JournalLimits: Sendable, Hashable {
 
     /// Creates the default bounds.
     public init() {}
+
+    /// The bounds of dead letters, within the others.
+    var letters: LetterShares.Bounds { .init(count: deadLetters, size: min(deadLetterBytes, bytes / 8)) }
 }

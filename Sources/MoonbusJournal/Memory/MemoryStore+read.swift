@@ -7,7 +7,7 @@ extension MemoryStore {
         case .events(let position, let limit): .events(events(after: position, limit: limit))
         case .event(let id): .events(event(id: id))
         case .end: .position(log.next - 1)
-        case .delayed(let limit): .delayed(waiting(limit: limit))
+        case .delayed(let limit): .delayed(delayed.earliest(limit))
         case .deadLetters(let limit): .deadLetters(letters.newest(limit))
         case .deadLetter(let id): .deadLetters(letters[id].map { [$0] } ?? [])
         case .state(let plugin, let key, let now): .state(state.entry(plugin, key, now: now).map { [$0] } ?? [])
@@ -39,11 +39,6 @@ extension MemoryStore {
             }
             return []
         }
-    }
-
-    private func waiting(limit: Int) -> [DelayedEvent] {
-        let sorted = delayed.map { DelayedEvent(event: $0.key, due: $0.value) }.sorted { ($0.due, $0.event.id) < ($1.due, $1.event.id) }
-        return Array(sorted.prefix(limit))
     }
 
     private var measures: JournalMeasures {

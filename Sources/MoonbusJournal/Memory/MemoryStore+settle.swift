@@ -60,6 +60,7 @@ extension MemoryStore {
             let keys = state.conflicts(of: change, now: clock.now())
             if !keys.isEmpty { return .conflict(keys: keys) }
         }
+        if let commit = settlement.commit, let excess = excess(of: commit) { return .beyondShare(excess) }
         if case .revived(let letter, let stray) = settlement.transition {
             guard letters.remove(letter) != nil else { return .hadEnded }
             if let stray { records[index].strays[stray.position] = stray }
@@ -71,9 +72,17 @@ extension MemoryStore {
         case .retry(let strays):
             if !records[index].isRetired { for stray in strays { records[index].strays[stray.position] = stray } }
         case .dead(let dead):
-            for letter in dead { letters.add(letter, countMax: limits.deadLetters) }
+            for letter in dead { letters.add(letter, bounds: limits.letters) }
         }
         return .committed(settlement.commit.map { apply($0, of: index) } ?? [])
+    }
+
+    /// What a commit wants beyond its share, once what has expired is out of its way.
+    private mutating func excess(of commit: Commit) -> ShareExcess? {
+        func find() -> ShareExcess? { holdings.excess(of: commit) { state.size(commit.share?.plugin ?? "", $0) } }
+        guard find() != nil else { return nil }
+        state.sweepIfDue(clock.now(), &holdings)
+        return find()
     }
 
     private func hasEnded(_ coverage: Settlement.Coverage, of index: Int) -> Bool {
@@ -98,14 +107,13 @@ extension MemoryStore {
 
     private mutating func apply(_ commit: Commit, of index: Int) -> [Recorded] {
         let recorded = record(commit.events)
-        for later in commit.delayed where delayed[later.event] == nil && recent.position(of: hash.identity(of: later.event)) == nil {
-            delayed[later.event] = later.due
-            delayedSize += later.event.recordSize
+        for later in commit.delayed where !delayed.contains(later.event) && recent.position(of: hash.identity(of: later.event)) == nil {
+            delayed.add(later, of: commit.share?.plugin, &holdings)
         }
-        if let change = commit.state { state.apply(change, now: clock.now()) }
+        if let change = commit.state { state.apply(change, now: clock.now(), &holdings) }
         if let cursor = commit.cursor { records[index].cursor = cursor }
         if let schedule = commit.schedule { records[index].schedule = schedule }
-        for letter in commit.deadLetters { letters.add(letter, countMax: limits.deadLetters) }
+        for letter in commit.deadLetters { letters.add(letter, bounds: limits.letters) }
         for result in commit.results {
             if let source = numbers[result.subscription] { records[source].strays[result.stray.position] = result.stray }
         }

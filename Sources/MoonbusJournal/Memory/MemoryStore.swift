@@ -1,6 +1,6 @@
 import MoonbusEvents
 
-/// What an ``InMemoryJournal`` holds, under its lock: five tables that change together.
+/// What an ``InMemoryJournal`` holds, under its lock: five tables that change together, and what each plugin has in them.
 ///
 /// | table | key | what |
 /// |---|---|---|
@@ -17,10 +17,10 @@ struct MemoryStore {
     var recent: RecentIDs
     var records: [SubscriptionRecord] = []
     var numbers: [String: Int] = [:]
-    var delayed: [Event: Timestamp] = [:]
-    var delayedSize = 0
+    var delayed = DelayedTable()
     var letters = LetterBox()
     var state = StateTable()
+    var holdings = Holdings()
     /// Ids of the events that are being recorded.
     private var ids = ContiguousArray<ByteHash.Value>()
     /// Keeps the compiler from leaving out ``RecentIDs/touch(_:)``.
@@ -40,7 +40,7 @@ struct MemoryStore {
     }
 
     /// Bytes that count towards the bound.
-    var size: Int { log.size + delayedSize + letters.size + state.size }
+    var size: Int { log.size + delayed.size + letters.size + state.size }
 
     // MARK: Events
 
@@ -69,7 +69,7 @@ struct MemoryStore {
         }
         events.withUnsafeBufferPointer { events in
             for index in events.indices {
-                if !delayed.isEmpty, delayed.removeValue(forKey: events[index]) != nil { delayedSize -= events[index].recordSize }
+                if !delayed.isEmpty { delayed.remove(events[index], &holdings) }
                 if !recorded[index].isDuplicate { log.append(events[index]) }
             }
         }
@@ -87,9 +87,12 @@ struct MemoryStore {
                 "the journal holds \(log.count) events that are still owed to someone, its limit is \(limits.events): let handlers catch up"
             )
         }
-        guard size + bytes <= limits.bytes else {
+        let held = size - letters.size
+        let limit = limits.bytes - limits.letters.size
+        guard held + bytes <= limit else {
             throw JournalError(
-                .full, "the journal holds \(size) bytes, its limit is \(limits.bytes): let handlers catch up, or store less state")
+                .full,
+                "the journal holds \(held) bytes beside dead letters, its limit is \(limit): let handlers catch up, or store less state")
         }
     }
 

@@ -27,35 +27,39 @@ struct StateTable {
         change.reads.filter { (entry(change.plugin, $0.key, now: now)?.version ?? 0) != $0.version }.map(\.key)
     }
 
-    mutating func apply(_ change: StateChange, now: Timestamp) {
+    /// ``StateEntry/size`` of a value, also of one that has expired and was not swept yet; 0: there is none.
+    func size(_ plugin: String, _ key: String) -> Int { plugins[plugin]?[key]?.size ?? 0 }
+
+    mutating func apply(_ change: StateChange, now: Timestamp, _ holdings: inout Holdings) {
+        var growth = 0
         for write in change.writes {
             let entry = write.value.map { StateEntry(key: write.key, value: $0, version: write.version, expires: write.expires) }
             let before = plugins[change.plugin, default: [:]].removeValue(forKey: write.key)
             if let entry { plugins[change.plugin, default: [:]][write.key] = entry }
-            size += Self.size(of: entry) - Self.size(of: before)
+            growth += write.size - (before?.size ?? 0)
         }
-        sweepIfDue(now)
+        size += growth
+        holdings.add(stateSize: growth, of: change.plugin)
+        sweepIfDue(now, &holdings)
     }
 
-    private mutating func sweepIfDue(_ now: Timestamp) {
+    mutating func sweepIfDue(_ now: Timestamp, _ holdings: inout Holdings) {
         guard now >= nextSweep else { return }
         nextSweep = now + Self.sweepEvery
         for plugin in plugins.keys {
-            let expired = plugins[plugin, default: [:]].values.filter { $0.hasExpired(now) }
-            for entry in expired {
-                size -= Self.size(of: entry)
+            var freed = 0
+            for entry in plugins[plugin, default: [:]].values.filter({ $0.hasExpired(now) }) {
+                freed += entry.size
                 plugins[plugin]?[entry.key] = nil
             }
+            size -= freed
+            if freed > 0 { holdings.add(stateSize: -freed, of: plugin) }
             if plugins[plugin]?.isEmpty == true { plugins[plugin] = nil }
         }
     }
 
     private static func precedes(_ left: String, _ right: String) -> Bool {
         left.utf8.lexicographicallyPrecedes(right.utf8)
-    }
-
-    private static func size(of entry: StateEntry?) -> Int {
-        entry.map { $0.key.utf8.count + $0.value.byteCount + 64 } ?? 0
     }
 }
 

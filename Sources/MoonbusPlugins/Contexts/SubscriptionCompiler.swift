@@ -39,6 +39,7 @@ struct SubscriptionCompiler {
                     name: name(timer.name), plugin: version.plugin.name, trigger: try trigger(timer.schedule, at: timer.place),
                     handler: timer.function, policy: policy(), missed: missed(timer.missed)))
         }
+        for index in specs.indices { specs[index].stateSizeMax = version.manifest.limits.stateBytes }
         return specs
     }
 

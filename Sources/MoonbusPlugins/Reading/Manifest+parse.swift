@@ -90,8 +90,13 @@ private struct ManifestReader {
         var limits = Manifest.Limits()
         guard let value = root["limits"] else { return limits }
         guard let table = value.table else { throw wrongType(value, at: ["limits"], wanted: "a table") }
-        try refuseUnknown(table, at: ["limits"], known: ["memory", "cpu", "wait"])
-        if let value = table["memory"] { limits.memoryBytes = try bytes(value, at: ["limits", "memory"]) }
+        try refuseUnknown(table, at: ["limits"], known: ["memory", "cpu", "wait", "state"])
+        if let value = table["memory"] {
+            limits.memoryBytes = try bytes(value, at: ["limits", "memory"], within: 1 << 20...4 << 30, shown: "1MB…4GB")
+        }
+        if let value = table["state"] {
+            limits.stateBytes = try bytes(value, at: ["limits", "state"], within: 1 << 20...1 << 40, shown: "1MB…1TB")
+        }
         if let value = table["cpu"] {
             limits.cpu = try duration(value, at: ["limits", "cpu"], within: .milliseconds(1)...(.seconds(60)), shown: "1ms…60s")
             limits.boundsCPU = true
@@ -148,19 +153,21 @@ private struct ManifestReader {
         return duration
     }
 
-    private func bytes(_ value: any TOMLValueConvertible, at path: [String]) throws(PluginError) -> Int {
+    private func bytes(
+        _ value: any TOMLValueConvertible, at path: [String], within range: ClosedRange<Int>, shown: String
+    ) throws(PluginError) -> Int {
         let bytes: Int
         if let count = value.int {
             bytes = count
         } else if let text = value.string {
             guard let count = byteCount(text) else {
-                throw error(at: path, "'\(text)' is not an amount of memory", hint: "amounts look like \"512KB\", \"64MB\" or \"1GB\"")
+                throw error(at: path, "'\(text)' is not an amount of bytes", hint: "amounts look like \"512KB\", \"64MB\" or \"1GB\"")
             }
             bytes = count
         } else {
-            throw wrongType(value, at: path, wanted: "an amount of memory such as \"64MB\"")
+            throw wrongType(value, at: path, wanted: "an amount of bytes such as \"64MB\"")
         }
-        guard (1 << 20...4 << 30).contains(bytes) else { throw error(at: path, "memory must be 1MB…4GB") }
+        guard range.contains(bytes) else { throw error(at: path, "\(path.last ?? "") must be \(shown)") }
         return bytes
     }
 
@@ -250,7 +257,7 @@ private struct ManifestReader {
 private func byteCount(_ text: String) -> Int? {
     let digits = text.prefix { $0.isASCII && $0.isNumber }
     guard let count = Int(digits) else { return nil }
-    let units = ["": 0, "b": 0, "kb": 10, "kib": 10, "mb": 20, "mib": 20, "gb": 30, "gib": 30]
+    let units = ["": 0, "b": 0, "kb": 10, "kib": 10, "mb": 20, "mib": 20, "gb": 30, "gib": 30, "tb": 40, "tib": 40]
     guard let shift = units[text.dropFirst(digits.count).drop { $0 == " " }.lowercased()] else { return nil }
     let (product, overflow) = count.multipliedReportingOverflow(by: 1 << shift)
     return overflow ? nil : product

@@ -11,6 +11,7 @@ public import MoonbusEvents
 ///     memory = "64MB"            # of one context: 1MB…4GB, in bytes when a number; default 64MB (units are powers of 1,024)
 ///     cpu = "1s"                 # CPU time of one run of a handler, 1ms…60s; default 1s. Said here, no subscription may ask for more
 ///     wait = "30s"               # wall time of one delivery, waiting included, 10ms…1h; default 30s; likewise
+///     state = "64MB"             # what `kv` holds, of all contexts together: 1MB…1TB; default 64MB
 ///
 ///     [permissions]
 ///     emit = ["climate.>"]       # patterns of the types that it may emit; without the key: every type but `moonbus.>`
@@ -24,7 +25,7 @@ public struct Manifest: Sendable, Hashable {
     public var name: String?
     /// How many copies of the plugin run side by side.
     public var contexts = 1
-    /// What one context may use.
+    /// What it may use.
     public var limits = Limits()
     /// What the plugin may do.
     public var permissions = Permissions()
@@ -37,7 +38,7 @@ public struct Manifest: Sendable, Hashable {
     /// The manifest of a plugin that has none.
     public init() {}
 
-    /// What one context may use.
+    /// What one context may use, and what the plugin may store.
     public struct Limits: Sendable, Hashable {
         /// Memory of one context's Lua state.
         public var memoryBytes = 64 << 20
@@ -47,6 +48,8 @@ public struct Manifest: Sendable, Hashable {
         public var wait: Duration = .seconds(30)
         /// Whether the manifest says `cpu`, and `wait`: then no subscription may ask for more.
         public var boundsCPU = false, boundsWait = false
+        /// Bytes of the plugin's state: of each value its key, its JSON, and 64 more.
+        public var stateBytes = 64 << 20
 
         /// The limits of a plugin without a manifest.
         public init() {}

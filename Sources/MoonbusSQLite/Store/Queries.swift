@@ -13,8 +13,8 @@ struct Queries {
     let insertStray, deleteStray, hasStray, strays: Query
 
     let insertDelayed, deleteDelayed, delayed: Query
-    let insertLetter, deleteLetter, deleteOldestLetter: Query
-    let saveState, deleteState, stateVersion, state, sweepState: Query
+    let insertLetter, deleteLetter: Query
+    let saveState, deleteState, stateVersion, stateSize, state, sweepState: Query
 
     let pageCount, freePageCount, pageSize: Query
 
@@ -48,20 +48,22 @@ struct Queries {
         strays = try Query(
             db, "SELECT position, due, failures, record FROM strays WHERE subscription = ? ORDER BY due, position")
 
-        insertDelayed = try Query(db, "INSERT INTO delayed (number, due, record) VALUES (?, ?, ?)")
+        insertDelayed = try Query(db, "INSERT INTO delayed (number, due, record, plugin) VALUES (?, ?, ?, ?)")
         deleteDelayed = try Query(db, "DELETE FROM delayed WHERE number = ?")
         delayed = try Query(db, "SELECT due, record FROM delayed ORDER BY due, number LIMIT ?")
         insertLetter = try Query(
             db, "INSERT INTO letters (subscription, position, died, failures, record) VALUES (?, ?, ?, ?, ?)")
-        deleteLetter = try Query(db, "DELETE FROM letters WHERE id = ? RETURNING id")
-        deleteOldestLetter = try Query(db, "DELETE FROM letters WHERE id = (SELECT min(id) FROM letters)")
+        deleteLetter = try Query(db, "DELETE FROM letters WHERE id = ? RETURNING subscription")
         saveState = try Query(
             db, "INSERT OR REPLACE INTO state (plugin, key, version, expires, value) VALUES (?, ?, ?, ?, ?)")
         deleteState = try Query(db, "DELETE FROM state WHERE plugin = ? AND key = ?")
         stateVersion = try Query(db, "SELECT version, expires FROM state WHERE plugin = ? AND key = ?")
+        stateSize = try Query(db, "SELECT \(Schema.stateSize) FROM state WHERE plugin = ? AND key = ?")
         state = try Query(db, "SELECT key, version, expires, value FROM state WHERE plugin = ? AND key = ?")
         sweepState = try Query(
-            db, "DELETE FROM state WHERE (plugin, key) IN (SELECT plugin, key FROM state WHERE expires <= ? LIMIT ?)")
+            db,
+            "DELETE FROM state WHERE (plugin, key) IN (SELECT plugin, key FROM state WHERE expires <= ? LIMIT ?) "
+                + "RETURNING plugin, \(Schema.stateSize)")
 
         pageCount = try Query(db, "PRAGMA page_count")
         freePageCount = try Query(db, "PRAGMA freelist_count")

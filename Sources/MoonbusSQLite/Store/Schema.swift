@@ -1,4 +1,5 @@
 internal import GRDB
+internal import MoonbusJournal
 
 /// The tables of `moonbus.db`.
 ///
@@ -57,6 +58,7 @@ internal import GRDB
 /// | `number` | INTEGER, key | in the order in which they came |
 /// | `due` | INTEGER | when to append it |
 /// | `record` | BLOB | the event |
+/// | `plugin` | TEXT, null | the plugin in whose share it counts. Null: nobody's, or from before there were shares |
 ///
 /// **letters**: dead letters.
 ///
@@ -108,8 +110,14 @@ enum Schema {
         migrator.registerMigration("3 events are found by their id") { db in
             try db.execute(sql: "ALTER TABLE ids ADD COLUMN tags BLOB")
         }
+        migrator.registerMigration("4 delayed events count in a plugin's share") { db in
+            try db.execute(sql: "ALTER TABLE delayed ADD COLUMN plugin TEXT")
+        }
         return migrator
     }
+
+    /// What a row of `state` counts, as `StateEntry.size` does. Bytes, not characters: SQLite counts those of a text only.
+    static let stateSize = "(length(CAST(key AS BLOB)) + length(CAST(value AS BLOB)) + \(StateEntry.overhead))"
 
     private static let first = """
         CREATE TABLE events (position INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT;

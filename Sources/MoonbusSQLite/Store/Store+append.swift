@@ -81,14 +81,17 @@ extension Store {
 
     /// An event that waits and is appended now has come due.
     private func takeFromDelayed(_ id: ByteHash.Value) throws(StoreFailure) {
-        guard let number = delayed.removeValue(forKey: id) else { return }
-        undo.delayedRemoved.append((id, number))
-        queries.deleteDelayed.bind(number, at: 1)
+        guard let row = delayed.removeValue(forKey: id) else { return }
+        undo.delayedRemoved.append((id, row))
+        if let plugin = row.plugin { change(plugin) { $0.add(delayed: -1, of: plugin) } }
+        queries.deleteDelayed.bind(row.number, at: 1)
         try queries.deleteDelayed.run()
     }
 
     /// Lets an event wait, unless it is recorded or waits already.
-    func delay(_ later: DelayedEvent) throws(StoreFailure) {
+    ///
+    /// - Parameter plugin: in whose share it counts; nil: in nobody's.
+    func delay(_ later: DelayedEvent, of plugin: String?) throws(StoreFailure) {
         let id = hash.identity(of: later.event)
         guard delayed[id] == nil, try position(of: later.event, id) == nil else { return }
         let number = nextDelayed
@@ -96,11 +99,13 @@ extension Store {
             queries.insertDelayed.bind(number, at: 1)
             queries.insertDelayed.bind(later.due, at: 2)
             queries.insertDelayed.bind(unsafe: record, at: 3)
+            if let plugin { queries.insertDelayed.bind(plugin, at: 4) } else { queries.insertDelayed.bindNull(at: 4) }
             try queries.insertDelayed.run()
         }
         nextDelayed += 1
-        delayed[id] = number
+        delayed[id] = Waiting(number: number, plugin: plugin)
         undo.delayedAdded.append(id)
+        if let plugin { change(plugin) { $0.add(delayed: 1, of: plugin) } }
     }
 
     /// Notes the time, at most once a minute, before the first event of a transaction.

@@ -19,7 +19,8 @@ extension Store {
         try store.readPositions(atLeast: end)
         try store.readIDs()
         try store.readDelayed()
-        try store.readCounts()
+        try store.readState()
+        try store.readLetters()
         return store
     }
 
@@ -102,7 +103,7 @@ extension Store {
     }
 
     private func readDelayed() throws(StoreFailure) {
-        let query = try Query(connection, "SELECT number, record FROM delayed ORDER BY number")
+        let query = try Query(connection, "SELECT number, record, plugin FROM delayed ORDER BY number")
         try query.forEachRow { () throws(StoreFailure) in
             let id: ByteHash.Value? = query.withBytes(1) { record in
                 guard record.count >= 40 else { return nil }
@@ -110,13 +111,28 @@ extension Store {
                 return 40 + sizes.reduce(0, +) <= record.count ? hash.identity(record: record) : nil
             }
             guard let id else { throw damaged("delayed event \(query.int(0))", "its record is too short") }
-            delayed[id] = query.unsigned(0)
+            let plugin = query.isNull(2) ? nil : query.text(2)
+            delayed[id] = Waiting(number: query.unsigned(0), plugin: plugin)
+            if let plugin { holdings.add(delayed: 1, of: plugin) }
             nextDelayed = query.unsigned(0) + 1
             return true
         }
     }
 
-    private func readCounts() throws(StoreFailure) {
-        letterCount = Int(try Query(connection, "SELECT count(*) FROM letters").number())
+    /// Reads through all values: about as long as their bytes take from the disk.
+    private func readState() throws(StoreFailure) {
+        let query = try Query(connection, "SELECT plugin, sum(\(Schema.stateSize)) FROM state GROUP BY plugin")
+        try query.forEachRow { () throws(StoreFailure) in
+            holdings.add(stateSize: Int(query.int(1)), of: query.text(0))
+            return true
+        }
+    }
+
+    private func readLetters() throws(StoreFailure) {
+        let query = try Query(connection, "SELECT id, subscription, length(failures) + length(record) FROM letters ORDER BY id")
+        try query.forEachRow { () throws(StoreFailure) in
+            letters.add(query.unsigned(0), of: query.text(1), size: Int(query.int(2)) + LetterShares.overhead)
+            return true
+        }
     }
 }

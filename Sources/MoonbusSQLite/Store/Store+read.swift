@@ -51,7 +51,7 @@ extension Store {
 
     private func measures() throws(StoreFailure) -> JournalMeasures {
         JournalMeasures(
-            eventCount: Int(next - first), size: try usedSize(), delayedCount: delayed.count, deadLetterCount: letterCount,
+            eventCount: Int(next - first), size: try usedSize(), delayedCount: delayed.count, deadLetterCount: letters.count,
             forgottenDeadLetterCount: forgottenLetterCount, commitCount: commitCount)
     }
 

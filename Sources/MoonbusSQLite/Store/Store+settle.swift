@@ -40,6 +40,7 @@ extension Store {
             let keys = try conflicts(of: change)
             if !keys.isEmpty { return .conflict(keys: keys) }
         }
+        if let commit = settlement.commit, let excess = try excess(of: commit) { return .beyondShare(excess) }
         try begin()
         if case .revived(let letter, let stray) = settlement.transition { return try revive(letter, as: stray, of: number) }
         try end(settlement.coverage, of: number)
@@ -88,16 +89,14 @@ extension Store {
     }
 
     private func revive(_ letter: UInt64, as stray: Stray?, of number: UInt32) throws(StoreFailure) -> Settled {
-        queries.deleteLetter.bind(letter, at: 1)
-        guard try queries.deleteLetter.number() != 0 else { return .hadEnded }
-        letterCount -= 1
+        guard try removeLetter(letter) else { return .hadEnded }
         if let stray, records[Int(number)] != nil { try add(stray, of: number) }
         return .committed([])
     }
 
     private func apply(_ commit: Commit, of number: UInt32) throws(StoreFailure) -> [Recorded] {
         let recorded = try record(commit.events)
-        for later in commit.delayed { try delay(later) }
+        for later in commit.delayed { try delay(later, of: commit.share?.plugin) }
         if let change = commit.state { try apply(change) }
         if let cursor = commit.cursor { try saveCursor(cursor, of: number) }
         if let schedule = commit.schedule { try saveSchedule(schedule, of: number) }
@@ -151,16 +150,28 @@ extension Store {
         query.bind(letter.subscription, at: 1)
         query.bind(letter.position, at: 2)
         query.bind(letter.died, at: 3)
-        try run(query, failures: (letter.failures, 4), record: (letter.event, 5))
-        letterCount += 1
-        while letterCount > options.limits.deadLetters {
-            try queries.deleteOldestLetter.run()
-            letterCount -= 1
+        let size = try run(query, failures: (letter.failures, 4), record: (letter.event, 5))
+        letters.add(UInt64(connection.lastInsertedRowID), of: letter.subscription, size: size + LetterShares.overhead)
+        while let id = letters.removeExcess(options.limits.letters) {
+            queries.deleteLetter.bind(id, at: 1)
+            _ = try queries.deleteLetter.number()
             forgottenLetterCount += 1
         }
     }
 
-    private func run(_ query: Query, failures: ([FailedAttempt], Int32), record: (Event, Int32)) throws(StoreFailure) {
+    /// - Returns: false: there is none.
+    private func removeLetter(_ id: UInt64) throws(StoreFailure) -> Bool {
+        let query = queries.deleteLetter
+        query.bind(id, at: 1)
+        defer { query.reset() }
+        guard try query.step() else { return false }
+        letters.remove(id, of: query.text(0))
+        return true
+    }
+
+    /// - Returns: bytes of both.
+    @discardableResult
+    private func run(_ query: Query, failures: ([FailedAttempt], Int32), record: (Event, Int32)) throws(StoreFailure) -> Int {
         let bytes = FailureRecord.encode(failures.0)
         let result = bytes.withUnsafeBytes { bytes in
             Result { () throws(StoreFailure) in
@@ -172,5 +183,6 @@ extension Store {
             }
         }
         try result.get()
+        return bytes.count + record.0.recordSize
     }
 }

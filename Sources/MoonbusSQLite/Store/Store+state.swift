@@ -4,9 +4,10 @@ internal import MoonbusJournal
 
 /// What plugins store.
 extension Store {
-    /// Values that have expired go at most this long after somebody has written, so many at a time.
+    /// Values that have expired go at most this long after somebody has written, so many at a time; if there are more, the others soon after.
     private static let sweepEvery = Duration.seconds(60)
-    private static let sweepCount: Int64 = 500
+    private static let sweepAgain = Duration.milliseconds(100)
+    private static let sweepCount = 500
 
     /// The keys that are not any more what the handler saw.
     func conflicts(of change: StateChange) throws(StoreFailure) -> [String] {
@@ -16,14 +17,39 @@ extension Store {
     }
 
     func apply(_ change: StateChange) throws(StoreFailure) {
+        var growth = 0
         for write in change.writes {
+            growth += write.size - (try stateSize(change.plugin, write.key))
             if let value = write.value {
                 try save(change.plugin, write, value)
             } else {
                 try bind(queries.deleteState, change.plugin, write.key) { query throws(StoreFailure) in try query.run() }
             }
         }
+        if growth != 0 { self.change(change.plugin) { $0.add(stateSize: growth, of: change.plugin) } }
         try sweepIfDue()
+    }
+
+    /// What a commit wants beyond its share, once what has expired is out of its way.
+    func excess(of commit: Commit) throws(StoreFailure) -> ShareExcess? {
+        guard try findExcess(of: commit) != nil else { return nil }
+        try sweepIfDue()
+        return try findExcess(of: commit)
+    }
+
+    private func findExcess(of commit: Commit) throws(StoreFailure) -> ShareExcess? {
+        try holdings.excess(of: commit) { key throws(StoreFailure) in try stateSize(commit.share?.plugin ?? "", key) }
+    }
+
+    /// Changes what a plugin holds, so that it can be undone.
+    func change(_ plugin: String, _ change: (inout Holdings) -> Void) {
+        undo.holdings.append((plugin, holdings[plugin]))
+        change(&holdings)
+    }
+
+    /// What a value counts, also one that has expired and was not swept yet; 0: there is none.
+    private func stateSize(_ plugin: String, _ key: String) throws(StoreFailure) -> Int {
+        try bind(queries.stateSize, plugin, key) { query throws(StoreFailure) in Int(try query.number()) }
     }
 
     /// The version that is there; 0: it is absent, or has expired.
@@ -61,9 +87,16 @@ extension Store {
 
     private func sweepIfDue() throws(StoreFailure) {
         guard now >= nextSweep else { return }
-        nextSweep = now + Self.sweepEvery
+        try begin()
         queries.sweepState.bind(now, at: 1)
-        queries.sweepState.bind(Self.sweepCount, at: 2)
-        try queries.sweepState.run()
+        queries.sweepState.bind(Int64(Self.sweepCount), at: 2)
+        var swept = 0
+        try queries.sweepState.forEachRow { () throws(StoreFailure) in
+            let plugin = queries.sweepState.text(0)
+            change(plugin) { $0.add(stateSize: -Int(queries.sweepState.int(1)), of: plugin) }
+            swept += 1
+            return true
+        }
+        nextSweep = now + (swept < Self.sweepCount ? Self.sweepEvery : Self.sweepAgain)
     }
 }

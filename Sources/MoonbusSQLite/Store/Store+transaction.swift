@@ -11,14 +11,16 @@ struct Undo {
     var idCount = 0
     var ages: [Age] = []
     var oldestID: UInt64 = 1
-    var letterCount = 0
+    var letters = LetterShares()
     var forgottenLetterCount = 0
+    /// What plugins held before each change of it, in the order of the changes.
+    var holdings: [(plugin: String, before: Holdings.Holding)] = []
     /// Subscriptions whose progress has moved: written at the end, put back on failure.
     var moved: [UInt32] = []
     /// As they were before the first claim or retirement, which are rare.
     var subscriptions: (records: [SubscriptionRecord?], numbers: [String: UInt32])?
     var delayedAdded: [ByteHash.Value] = []
-    var delayedRemoved: [(id: ByteHash.Value, number: UInt64)] = []
+    var delayedRemoved: [(id: ByteHash.Value, row: Waiting)] = []
 }
 
 /// Transactions: many calls, one commit.
@@ -39,7 +41,7 @@ extension Store {
         undo.idCount = ids.young.count
         undo.ages = ages
         undo.oldestID = oldestID
-        undo.letterCount = letterCount
+        undo.letters = letters
         undo.forgottenLetterCount = forgottenLetterCount
     }
 
@@ -68,7 +70,7 @@ extension Store {
         ids.removeLast(ids.young.count - undo.idCount)
         ages = undo.ages
         oldestID = undo.oldestID
-        letterCount = undo.letterCount
+        letters = undo.letters
         forgottenLetterCount = undo.forgottenLetterCount
         if let (records, numbers) = undo.subscriptions {
             self.records = records
@@ -80,7 +82,8 @@ extension Store {
             records[Int(number)]?.before = nil
         }
         for id in undo.delayedAdded { delayed[id] = nil }
-        for (id, number) in undo.delayedRemoved { delayed[id] = number }
+        for (id, row) in undo.delayedRemoved { delayed[id] = row }
+        for (plugin, before) in undo.holdings.reversed() { holdings.restore(before, of: plugin) }
         closeUndo()
     }
 
@@ -90,6 +93,9 @@ extension Store {
         undo.moved.removeAll(keepingCapacity: true)
         undo.subscriptions = nil
         undo.ages = []
+        // Or the next change would copy them.
+        undo.letters = LetterShares()
+        undo.holdings.removeAll(keepingCapacity: true)
         undo.delayedAdded.removeAll(keepingCapacity: true)
         undo.delayedRemoved.removeAll(keepingCapacity: true)
     }

@@ -10,6 +10,7 @@ internal import MoonbusJournal
 /// | ``ids`` | a duplicate is recognised without an index in the file |
 /// | ``records``, ``numbers`` | a settlement that has ended already is recognised, and progress is written once for each commit |
 /// | ``delayed`` | an event that comes due is recognised |
+/// | ``holdings``, ``letters`` | it is known what a plugin may still hold, and which dead letter goes when there are too many |
 /// | ``ages`` | it is known what is a day, or a week, old |
 ///
 /// **Invariant.** Between two transactions the memory says what the file says. Inside one it is ahead of the file, and ``undo`` knows the way
@@ -37,10 +38,10 @@ final class Store {
     /// By number; nil: retired.
     var records: [SubscriptionRecord?] = []
     var numbers: [String: UInt32] = [:]
-    /// Numbers of the rows in `delayed`.
-    var delayed: [ByteHash.Value: UInt64] = [:]
+    var delayed: [ByteHash.Value: Waiting] = [:]
     var nextDelayed: UInt64 = 1
-    var letterCount = 0
+    var holdings = Holdings()
+    var letters = LetterShares()
     var forgottenLetterCount = 0
     /// Since the opening.
     var commitCount = 0
@@ -77,6 +78,12 @@ final class Store {
         self.history = history
         now = clock.now()
     }
+}
+
+/// A row in `delayed`.
+struct Waiting {
+    var number: UInt64
+    var plugin: String?
 }
 
 /// When positions were given.

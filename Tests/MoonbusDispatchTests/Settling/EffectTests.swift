@@ -130,7 +130,7 @@ import Testing
         #expect(sink.ids.last == delivery.identity.eventID(2))
     }
 
-    private final class Changes: Sendable {
+    final class Changes: Sendable {
         private let state = Mutex<[String]>([])
         var notes: [String] { state.withLock { $0 } }
         func note(_ name: String, _ keys: [String]) {

@@ -40,11 +40,13 @@ struct TestBus {
     /// Adds a plugin with one subscription, and its endpoint.
     @discardableResult
     func plugin(
-        _ name: String = "p", _ pattern: String = ">", policy: SubscriptionPolicy = .init(), room: Int = .max,
+        _ name: String = "p", _ pattern: String = ">", policy: SubscriptionPolicy = .init(), room: Int = .max, stateSizeMax: Int? = nil,
         _ answer: @escaping TestEndpoint.Answer = { _ in .done(nil) }
     ) async throws -> TestEndpoint {
         let endpoint = TestEndpoint(bus, room: room, answer)
-        try await replace(name, [spec(name, pattern, policy: policy)], by: endpoint)
+        var spec = try spec(name, pattern, policy: policy)
+        spec.stateSizeMax = stateSizeMax
+        try await replace(name, [spec], by: endpoint)
         return endpoint
     }
 
