@@ -36,6 +36,36 @@ import Testing
         #expect(!strike(at: 2030))
     }
 
+    /// What `LaneTenure` finds at the end of looks that come every 100 ms, the lane busy all the time.
+    private func held(_ looks: [(plugin: String?, answers: UInt64, othersWait: Bool)], cpuShare: Int64 = 100) -> Duration? {
+        var tenure = LaneTenure()
+        var answers: UInt64 = 0
+        return looks.enumerated().reduce(nil) { _, look in
+            answers += look.element.answers
+            return tenure.note(
+                LaneTenure.Look(
+                    time: UInt64(look.offset) * 100_000_000, cpu: .milliseconds(Int64(look.offset) * cpuShare),
+                    plugin: look.element.plugin, answerCount: answers, othersWait: look.element.othersWait))
+        }
+    }
+
+    @Test func `runs that leave next to nothing of a lane to those who wait are found, though each is short enough`() {
+        #expect(held(Array(repeating: ("p", 0, true), count: 9)) == nil)
+        #expect(held(Array(repeating: ("p", 1, true), count: 11)) == .seconds(1))
+        #expect(held(Array(repeating: ("p", 1, true), count: 50)) == .seconds(2), "of the last two seconds only")
+        #expect(held(Array(repeating: ("p", 1, true), count: 50), cpuShare: 30) != nil, "a loaded machine only takes longer")
+        // Between two of its runs, every other look finds that somebody else's many were answered.
+        #expect(held((0..<61).map { ("p", $0 % 2 == 0 ? 0 : 50, true) }) != nil)
+    }
+
+    @Test func `nobody is found while nobody waits, while runs are short, while others run, or while the machine is busy with others`() {
+        #expect(held(Array(repeating: ("p", 1, false), count: 50)) == nil)
+        #expect(held(Array(repeating: ("p", 500, true), count: 50)) == nil)
+        #expect(held((0..<50).map { ($0 % 2 == 0 ? "p" : "q", 1, true) }) == nil)
+        #expect(held(Array(repeating: (nil, 0, true), count: 50)) == nil)
+        #expect(held(Array(repeating: ("p", 1, true), count: 500), cpuShare: 5) == nil, "within ten seconds it hardly ran")
+    }
+
     private let limits = LaneWatch.Limits(overrun: .milliseconds(750), silence: .seconds(3600))
 
     private func running(_ sequence: UInt64) -> LanePage.Reading {

@@ -144,6 +144,26 @@ import Testing
         }
     }
 
+    /// Each run is shorter than what a single one may hold: only what they hold together counts.
+    @Test func `a plugin whose runs, one after the other, have most of its lane gets one of its own without a strike`() async throws {
+        try await Rig.run(lanes: lanes(), configure: { $0.hold = .seconds(60) }) { rig in
+            try await rig.host.load("counter", source: counting)
+            let loop = "function() local n = 0; for i = 1, 4e6 do n = n + i % 7 end end"
+            try await rig.host.load("hog", source: "bus.subscribe('hog', { name = 'hog', cpu = '30s' }, \(loop))")
+            _ = try await rig.bus.emit((0..<500).map { _ in try Event(type: EventType("hog")) })
+            let waiting = Task { while !Task.isCancelled { _ = try await rig.answer("count.up") } }
+            let secluded = await rig.notice { if case .secluded = $0.kind { true } else { false } }
+            waiting.cancel()
+            #expect(secluded?.plugin == "hog")
+            guard case .secluded(let reason)? = secluded?.kind else { return }
+            #expect(reason.contains("of the last 2000 ms that it ran, while others waited"), "\(reason)")
+            #expect(await rig.status("hog")?.strikes == 0)
+            #expect(try await rig.answer("count.up") != nil)
+            let (hog, counter) = (await rig.status("hog"), await rig.status("counter"))
+            #expect(hog?.lanes != counter?.lanes)
+        }
+    }
+
     @Test(arguments: [1, 2, 8]) func `a plugin that does not end loading has lanes of its own, and its neighbours are served`(contexts: Int)
         async throws
     {

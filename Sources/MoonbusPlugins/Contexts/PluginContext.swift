@@ -28,6 +28,8 @@ final class PluginContext {
     var waitingCount = 0
     /// Calls of its deliveries that were not answered.
     var callCount = 0
+    /// Deliveries that it has answered.
+    private(set) var answerCount: UInt64 = 0
     /// How many deliveries the lane may have queued for this context. A lane runs what it gets in order, so this is how long others on the
     /// lane wait behind us: it doubles while a window's worth is answered quickly, and halves when the watchdog finds us running twice in a row.
     private(set) var window = PluginContext.windowFirst
@@ -55,6 +57,7 @@ final class PluginContext {
     /// - Parameter now: CLOCK_MONOTONIC, nanoseconds; may be that of the frame.
     func answered(_ count: Int, at now: UInt64) {
         flightCount -= count
+        answerCount &+= UInt64(truncatingIfNeeded: count)
         answered += count
         if answered >= window { review(at: now) }
     }

@@ -202,17 +202,28 @@ extension PluginHost {
         var cpu: Duration?
         if case .process(let process) = lane.home { cpu = LaneSpawn.cpuTime(of: process) }
         let limits = LaneWatch.Limits(overrun: configuration.overrun, silence: configuration.silence)
-        switch lane.watch.look(at: lane.page.read(), cpu: cpu, isBusy: isBusy, keepsMemory: lane.keepsMemory(), limits: limits) {
+        let reading = lane.page.read()
+        let running = reading.isRunning ? UInt32(exactly: reading.context).flatMap { lane.contexts[$0] } : nil
+        let held = cpu.flatMap { noteTenure(of: running, lane, cpu: $0) }
+        switch lane.watch.look(at: reading, cpu: cpu, isBusy: isBusy, keepsMemory: lane.keepsMemory(), limits: limits) {
         case .fine: break
-        case .slow(let number):
-            guard let context = UInt32(exactly: number).flatMap({ lane.contexts[$0] }), lane.contexts.count > 1 else { return }
+        case .slow:
+            guard let context = running, lane.contexts.count > 1 else { return }
             context.wasSlow()
-            evict(context, from: lane)
+            if lane.watch.ran > configuration.hold {
+                let what = context.phase == .loading ? "main.lua" : "a handler"
+                evict(context, from: lane, because: "\(what) ran for \(milliseconds(lane.watch.ran)) ms while others waited for its lane")
+            }
         case .overran(let used, let limit):
             convict(lane, "it ran for \(milliseconds(used)) ms of CPU time, its limit is \(milliseconds(limit)) ms")
         case .silent(let time): convict(lane, "it had work and gave no sign for \(milliseconds(time)) ms")
         case .hoarded(let time):
             convict(lane, "it answered its deliveries and did not give their memory back for \(milliseconds(time)) ms")
+        }
+        if let held, let context = running, !lane.hasEnded {
+            let window = milliseconds(LaneTenure.window)
+            let reason = "it had its lane for \(milliseconds(held)) of the last \(window) ms that it ran, while others waited for it"
+            evict(context, from: lane, because: reason)
         }
     }
 
@@ -220,18 +231,29 @@ extension PluginHost {
     ///
     /// What it has queued there would hold it for its CPU limit each, and a lane that runs hears nothing: so the process ends, and everything
     /// that it had is due again. That costs a lane's start, once for such a plugin.
-    private func evict(_ context: PluginContext, from lane: Lane) {
-        let plugin = context.version.plugin
-        guard lane.watch.ran > configuration.hold, case .process = lane.home, context.phase == .serving || context.phase == .loading,
-            lane.resident == nil
+    private func evict(_ context: PluginContext, from lane: Lane, because reason: String) {
+        guard case .process = lane.home, context.phase == .serving || context.phase == .loading, lane.resident == nil,
+            othersWait(for: context.version.plugin, on: lane)
         else { return }
-        let othersWait = lane.contexts.values.contains {
-            $0.version.plugin !== plugin && ($0.phase == .loading || $0.flightCount > $0.waitingCount)
-        }
-        guard othersWait else { return }
-        let what = context.phase == .loading ? "main.lua" : "a handler"
-        seclude(plugin, because: "\(what) ran for \(milliseconds(lane.watch.ran)) ms while others waited for its lane")
+        seclude(context.version.plugin, because: reason)
         laneEnded(lane, .yielded)
+    }
+
+    private func othersWait(for plugin: Plugin, on lane: Lane) -> Bool {
+        lane.contexts.values.contains { $0.version.plugin !== plugin && ($0.phase == .loading || $0.flightCount > $0.waitingCount) }
+    }
+
+    /// What the plugin that runs has had of a lane that it shares, if that is too much.
+    private func noteTenure(of context: PluginContext?, _ lane: Lane, cpu: Duration) -> Duration? {
+        guard lane.resident == nil, lane.contexts.count > 1 else { return nil }
+        var look = LaneTenure.Look(time: monotonicNanoseconds(), cpu: cpu)
+        if let context {
+            let plugin = context.version.plugin
+            look.plugin = plugin.name
+            look.answerCount = lane.contexts.values.reduce(0) { $1.version.plugin === plugin ? $0 &+ $1.answerCount : $0 }
+            look.othersWait = othersWait(for: plugin, on: lane)
+        }
+        return lane.tenure.note(look)
     }
 
     /// Ends a process; of a thread, which can't be ended, only says so.

@@ -33,6 +33,7 @@ final class Lane {
     /// Contexts that are loading, serving or leaving, by number.
     var contexts: [UInt32: PluginContext] = [:]
     var watch = LaneWatch()
+    var tenure = LaneTenure()
     private(set) var isReady = false
     private(set) var hasEnded = false
 
