@@ -16,7 +16,7 @@ public struct Fault: Error, Sendable, Hashable, CustomStringConvertible {
         case denied
         /// Other runs kept changing the state that it had read.
         case conflict
-        /// A subscription that it emitted to had no room for too long.
+        /// A subscription that it emitted to had no room for too long, or its plugin's share of state or delayed events is used up.
         case full
         /// What it emitted had gone through too many handlers already.
         case loop

@@ -17,13 +17,14 @@ package struct Holdings: Sendable {
     package subscript(plugin: String) -> Holding { byPlugin[plugin] ?? Holding() }
 
     package mutating func add(stateSize: Int, of plugin: String) {
+        guard stateSize != 0 else { return }
         byPlugin[plugin, default: Holding()].stateSize += stateSize
-        forgetIfNothing(plugin)
+        if stateSize < 0 { forgetIfNothing(plugin) }
     }
 
     package mutating func add(delayed count: Int, of plugin: String) {
         byPlugin[plugin, default: Holding()].delayedCount += count
-        forgetIfNothing(plugin)
+        if count < 0 { forgetIfNothing(plugin) }
     }
 
     /// Puts back what a plugin had before.

@@ -51,7 +51,8 @@ public protocol Journal: AnyObject, Sendable {
     ///
     /// Each settlement is all or nothing; they take effect in order, so the second of two that wrote the same key sees the first
     /// one's version. A settlement whose span (or stray) has ended already changes nothing, its effects included, and is answered
-    /// `.hadEnded`: that is how a second run of one delivery cannot take effect twice.
+    /// `.hadEnded`: that is how a second run of one delivery cannot take effect twice. One that would take more than its plugin's ``Share`` of
+    /// state or delayed events is answered `.beyondShare`, and the others are committed.
     ///
     /// - Parameter completion: one ``Settled`` for each settlement, in order; or an error, and then none of them is committed.
     func settle(_ settlements: [Settlement], completion: @escaping @Sendable (Result<[Settled], JournalError>) -> Void)
