@@ -11,8 +11,9 @@ import Testing
         let number = try await rig.claim("p.s").number
         try await rig.settle([Settlement(number, .nothing, .done, commit: try commit("a", 100, delaying: "d1", burying: 3))])
         try await rig.pragma("max_page_count = \(try await rig.pragma("page_count"))")
-        let large = Settlement(number, .nothing, .done, commit: try commit("b", 200_000, delaying: "d2", burying: 2, stateSizeMax: .max))
-        #expect(try await Rig.failure { try await rig.settle([large]) }?.code == .full)
+        let small = Settlement(number, .nothing, .done, commit: try commit("c", 2, delaying: "d2", burying: 2))
+        let large = Settlement(number, .nothing, .done, commit: try commit("b", 200_000, stateSizeMax: .max))
+        #expect(try await Rig.failure { try await rig.settle([small, large]) }?.code == .full)
         try await rig.pragma("max_page_count = 1000000")
 
         guard case .measures(let measures) = try await rig.read(.measures) else { return }
