@@ -16,6 +16,8 @@ public struct BusConfiguration: Sendable, Hashable {
     public var delayedMax = 100_000
     /// Those of them that one plugin may have: more fail the handler that emits them.
     public var delayedOfPluginMax = 25_000
+    /// Bytes of those events: they fill a journal in memory.
+    public var delayedBytesOfPluginMax = 64 << 20
     /// How long a handler's effects wait for room in the subscriptions that they go to, before the delivery is dead.
     public var fullPatience: Duration = .seconds(60)
     /// How often a delivery runs again at once because the state that it read had changed, before that counts as a failure.

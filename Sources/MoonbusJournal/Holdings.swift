@@ -3,11 +3,12 @@ import MoonbusEvents
 /// What each plugin holds of what all have together, counted along with every change, so that no write has to look for it.
 ///
 /// Always true between two calls of a journal: `stateSize` is the sum of ``StateEntry/size`` of the plugin's values, those that have expired
-/// and were not swept yet included; `delayedCount` are the events that wait and were delayed under its ``Share``.
+/// and were not swept yet included; `delayedCount` and `delayedSize` are those of the events that wait and were delayed under its ``Share``.
 package struct Holdings: Sendable {
     package struct Holding: Sendable, Hashable {
         package var stateSize = 0
         package var delayedCount = 0
+        package var delayedSize = 0
     }
 
     private var byPlugin: [String: Holding] = [:]
@@ -22,9 +23,15 @@ package struct Holdings: Sendable {
         if stateSize < 0 { forgetIfNothing(plugin) }
     }
 
-    package mutating func add(delayed count: Int, of plugin: String) {
-        byPlugin[plugin, default: Holding()].delayedCount += count
-        if count < 0 { forgetIfNothing(plugin) }
+    package mutating func addDelayed(size: Int, of plugin: String) {
+        byPlugin[plugin, default: Holding()].delayedCount += 1
+        byPlugin[plugin]?.delayedSize += size
+    }
+
+    package mutating func removeDelayed(size: Int, of plugin: String) {
+        byPlugin[plugin]?.delayedCount -= 1
+        byPlugin[plugin]?.delayedSize -= size
+        forgetIfNothing(plugin)
     }
 
     /// Puts back what a plugin had before.
@@ -53,11 +60,12 @@ package struct Holdings: Sendable {
                 return ShareExcess(.state, held: held.stateSize, wanted: held.stateSize + growth, limit: share.stateSizeMax)
             }
         }
+        guard !commit.delayed.isEmpty else { return nil }
         let count = held.delayedCount + commit.delayed.count
-        if !commit.delayed.isEmpty, count > share.delayedMax {
-            return ShareExcess(.delayed, held: held.delayedCount, wanted: count, limit: share.delayedMax)
-        }
-        return nil
+        if count > share.delayedMax { return ShareExcess(.delayed, held: held.delayedCount, wanted: count, limit: share.delayedMax) }
+        let size = commit.delayed.reduce(held.delayedSize) { $0 + $1.event.recordSize }
+        guard size > share.delayedSizeMax else { return nil }
+        return ShareExcess(.delayedSize, held: held.delayedSize, wanted: size, limit: share.delayedSizeMax)
     }
 }
 

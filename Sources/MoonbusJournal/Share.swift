@@ -9,12 +9,15 @@ public struct Share: Sendable, Hashable {
     public var stateSizeMax: Int
     /// Events that wait for their time.
     public var delayedMax: Int
+    /// Bytes of their records.
+    public var delayedSizeMax: Int
 
     /// Creates a share; without bounds of its own it is only counted.
-    public init(plugin: String, stateSizeMax: Int = .max, delayedMax: Int = .max) {
+    public init(plugin: String, stateSizeMax: Int = .max, delayedMax: Int = .max, delayedSizeMax: Int = .max) {
         self.plugin = plugin
         self.stateSizeMax = stateSizeMax
         self.delayedMax = delayedMax
+        self.delayedSizeMax = delayedSizeMax
     }
 }
 
@@ -26,6 +29,8 @@ public struct ShareExcess: Sendable, Hashable {
         case state
         /// Events that wait for their time.
         case delayed
+        /// Bytes of those events.
+        case delayedSize
     }
 
     /// What there was too much of.

@@ -30,6 +30,9 @@ extension ShareExcess {
         case .delayed:
             "\(held) events of plugin '\(plugin)' wait for their time and it would be \(wanted), the limit for one plugin is \(limit): "
                 + "emit fewer with a delay"
+        case .delayedSize:
+            "events of plugin '\(plugin)' that wait for their time have \(Self.amount(held)) and would have \(Self.amount(wanted)), the limit for "
+                + "one plugin is \(Self.amount(limit)): emit fewer or smaller ones with a delay"
         }
     }
 

@@ -96,7 +96,9 @@ struct Stager {
 
     private var share: Share? {
         queue.spec.stateSizeMax.map {
-            Share(plugin: queue.spec.plugin, stateSizeMax: $0, delayedMax: configuration.delayedOfPluginMax)
+            Share(
+                plugin: queue.spec.plugin, stateSizeMax: $0, delayedMax: configuration.delayedOfPluginMax,
+                delayedSizeMax: configuration.delayedBytesOfPluginMax)
         }
     }
 

@@ -19,7 +19,7 @@ struct DelayedTable {
     mutating func add(_ later: DelayedEvent, of plugin: String?, _ holdings: inout Holdings) {
         events[later.event] = Waiting(due: later.due, plugin: plugin)
         size += later.event.recordSize
-        if let plugin { holdings.add(delayed: 1, of: plugin) }
+        if let plugin { holdings.addDelayed(size: later.event.recordSize, of: plugin) }
     }
 
     /// Takes out an event that is appended now, if it waits.
@@ -27,7 +27,7 @@ struct DelayedTable {
         guard let place = events.index(forKey: event) else { return }
         let (stored, waiting) = events.remove(at: place)
         size -= stored.recordSize
-        if let plugin = waiting.plugin { holdings.add(delayed: -1, of: plugin) }
+        if let plugin = waiting.plugin { holdings.removeDelayed(size: stored.recordSize, of: plugin) }
     }
 
     /// Earliest first.

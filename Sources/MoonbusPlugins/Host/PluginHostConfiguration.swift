@@ -32,6 +32,7 @@ public struct PluginHostConfiguration: Sendable {
     /// for its interrupt and its own hard kill, with a margin.
     public var overrun: Duration = .milliseconds(750)
     /// CPU time that one run may hold a lane process on which other plugins wait; then its plugin gets a lane of its own.
+    /// So does one whose shorter runs have most of the lane: ``LaneTenure``.
     public var hold: Duration = .milliseconds(200)
     /// How long a lane that has something to do may stand still, in wall time, before it is killed.
     public var silence: Duration = .seconds(10)

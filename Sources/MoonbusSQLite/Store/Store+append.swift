@@ -83,7 +83,7 @@ extension Store {
     private func takeFromDelayed(_ id: ByteHash.Value) throws(StoreFailure) {
         guard let row = delayed.removeValue(forKey: id) else { return }
         undo.delayedRemoved.append((id, row))
-        if let plugin = row.plugin { change(plugin) { $0.add(delayed: -1, of: plugin) } }
+        if let plugin = row.plugin { change(plugin) { $0.removeDelayed(size: row.size, of: plugin) } }
         queries.deleteDelayed.bind(row.number, at: 1)
         try queries.deleteDelayed.run()
     }
@@ -103,9 +103,10 @@ extension Store {
             try queries.insertDelayed.run()
         }
         nextDelayed += 1
-        delayed[id] = Waiting(number: number, plugin: plugin)
+        let size = later.event.recordSize
+        delayed[id] = Waiting(number: number, size: size, plugin: plugin)
         undo.delayedAdded.append(id)
-        if let plugin { change(plugin) { $0.add(delayed: 1, of: plugin) } }
+        if let plugin { change(plugin) { $0.addDelayed(size: size, of: plugin) } }
     }
 
     /// Notes the time, at most once a minute, before the first event of a transaction.

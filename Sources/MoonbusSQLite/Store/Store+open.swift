@@ -112,8 +112,9 @@ extension Store {
             }
             guard let id else { throw damaged("delayed event \(query.int(0))", "its record is too short") }
             let plugin = query.isNull(2) ? nil : query.text(2)
-            delayed[id] = Waiting(number: query.unsigned(0), plugin: plugin)
-            if let plugin { holdings.add(delayed: 1, of: plugin) }
+            let size = query.withBytes(1) { $0.count }
+            delayed[id] = Waiting(number: query.unsigned(0), size: size, plugin: plugin)
+            if let plugin { holdings.addDelayed(size: size, of: plugin) }
             nextDelayed = query.unsigned(0) + 1
             return true
         }

@@ -83,6 +83,8 @@ final class Store {
 /// A row in `delayed`.
 struct Waiting {
     var number: UInt64
+    /// Bytes of the record.
+    var size: Int
     var plugin: String?
 }
 

@@ -68,6 +68,24 @@ extension JournalConformance {
             try bench.expect(try await delay("c", by: share), is: .committed([]), "when one has come due")
             try bench.expect(try await journal.delayed().map(\.event.id).sorted(), is: ["b", "c", "d", "e"], "what waits")
         },
+        Scenario("the events that a plugin lets wait have no more bytes than its share") { bench in
+            let journal = try await bench.open()
+            let claimed = try await journal.claim("p.s")
+            let large = DelayedEvent(
+                event: try Sample.event("a", data: "\"\(String(repeating: "x", count: 1_000))\""), due: Timestamp(microseconds: 100))
+            let other = DelayedEvent(event: try Sample.event("b"), due: Timestamp(microseconds: 100))
+            let (size, otherSize) = (large.event.recordSize, other.event.recordSize)
+            let share = Share(plugin: "p", delayedSizeMax: size)
+            func delay(_ event: DelayedEvent) async throws -> Settled {
+                try await journal.settle(claimed, .nothing, .done, Commit(delayed: [event], share: share))
+            }
+            try bench.expect(try await delay(large), is: .committed([]), "a large one")
+            let excess = ShareExcess(.delayedSize, held: size, wanted: size + otherSize, limit: size)
+            try bench.expect(try await delay(other), is: .beyondShare(excess), "a small one beside it")
+            // It comes due, with less data than it waited with.
+            _ = try await journal.append(Sample.event("a"))
+            try bench.expect(try await delay(other), is: .committed([]), "the small one when the large one has come due")
+        },
         Scenario("after reopening it is known what each plugin holds of its share", needs: .survivesReopen) { bench in
             let journal = try await bench.open()
             let claimed = try await journal.claim("p.s")
@@ -84,6 +102,11 @@ extension JournalConformance {
             let other = DelayedEvent(event: try Sample.event("other"), due: Timestamp(microseconds: 100))
             let delayed = try await again.settle(same, .nothing, .done, Commit(delayed: [other], share: Share(plugin: "p", delayedMax: 1)))
             try bench.expect(delayed, is: .beyondShare(ShareExcess(.delayed, held: 1, wanted: 2, limit: 1)), "its delayed events")
+            let size = later.event.recordSize
+            let bytes = try await again.settle(
+                same, .nothing, .done, Commit(delayed: [other], share: Share(plugin: "p", delayedSizeMax: size)))
+            let excess = ShareExcess(.delayedSize, held: size, wanted: size + other.event.recordSize, limit: size)
+            try bench.expect(bytes, is: .beyondShare(excess), "their bytes")
         },
         Scenario("a flood of one plugin's dead letters takes the place of its own oldest", needs: .isBounded) { bench in
             let journal = try await bench.open()

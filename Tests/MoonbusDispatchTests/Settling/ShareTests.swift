@@ -83,6 +83,19 @@ import Testing
         #expect(again?.status == .done, "what came due has made room")
     }
 
+    @Test func `a plugin whose delayed events have too many bytes fails with the limit named`() async throws {
+        var configuration = BusConfiguration()
+        configuration.delayedBytesOfPluginMax = 2_000
+        let test = try await TestBus(configuration: configuration)
+        try await test.plugin("hog", "in", policy: .init(retry: .init(attempts: 1)), stateSizeMax: 1_000) { _ in
+            .done(nil, [emit("out", "\"\(String(repeating: "x", count: 1_500))\"", .init(delay: .seconds(60)))])
+        }
+        try await test.bus.emit(event("in"), until: .settled)
+        let refused = try await test.bus.emit(event("in"), until: .settled).results.first
+        #expect(refused?.error?.kind == .full)
+        #expect(refused?.error?.message.contains("the limit for one plugin is 2.0 KB") == true, "\(refused?.error?.message ?? "")")
+    }
+
     @Test func `by default one plugin may have a quarter of the delayed events`() {
         let configuration = BusConfiguration()
         #expect(configuration.delayedOfPluginMax == configuration.delayedMax / 4)
