@@ -45,18 +45,23 @@ extension Dispatcher {
                 conclude(ending)
                 if let results = ending.detail?.results { deliver(results) }
             case .hadEnded:
-                if let staged = ending.detail?.staged { giveUp(staged.matches) }
-                if let results = ending.detail?.results { deliver(results, isCommitted: false) }
+                takeBack(ending)
                 conclude(ending)
             case .conflict(let keys):
-                if let staged = ending.detail?.staged { giveUp(staged.matches) }
-                if let results = ending.detail?.results { deliver(results, isCommitted: false) }
+                takeBack(ending)
                 runAgain(ending, after: keys)
             case .beyondShare(let excess):
-                if let staged = ending.detail?.staged { giveUp(staged.matches) }
+                takeBack(ending)
                 refuse(ending, excess)
             }
         }
+    }
+
+    /// Gives back the room that was reserved for what is not committed after all.
+    private func takeBack(_ ending: SettlingBatch.Ending) {
+        guard let detail = ending.detail else { return }
+        if let staged = detail.staged { giveUp(staged.matches) }
+        deliver(detail.results, isCommitted: false)
     }
 
     /// Keeps a batch until the journal takes it: its handlers have run, so forgetting it would run them twice.
