@@ -37,8 +37,12 @@ final class Dispatcher: @unchecked Sendable {
     var names: [String: SubscriptionQueue] = [:]
     var byPlugin: [String: [SubscriptionQueue]] = [:]
     var queueOrder = 0
-    /// Those of plugins that are suspended: in no router, owed from where they left off.
+    /// Those that are in no router, because their plugin is suspended or they are behind: owed from where their ``Backlog`` is.
     var away: [SubscriptionQueue] = []
+    /// Bytes of the results that the sources of a plugin are owed.
+    var resultSizes: [String: Int] = [:]
+    /// Bytes of the results for subscriptions that nobody has claimed yet, by name.
+    var unclaimedResults: [String: Int] = [:]
     /// Plugins whose files are gone, each with the timer that removes it.
     var departed: [String: OwnerTimer] = [:]
     /// Queues that have room again, and emitters that wait for it.

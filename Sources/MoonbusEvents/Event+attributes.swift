@@ -48,6 +48,14 @@ extension Event {
         withUnsafeRecord { $0.load(fromByteOffset: EventRecord.extensionsSize, as: UInt32.self) } != 0
     }
 
+    /// The extension that names the subscription which wants the event's results.
+    package static let replyToName = "replyto"
+
+    /// What ``replyToName`` says; nil for most events.
+    package var replyTo: String? {
+        hasExtensions ? extensions?.value(at: [Self.replyToName])?.string : nil
+    }
+
     private func json(in record: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer) -> JSON? {
         guard bytes.count > 0, let start = bytes.baseAddress, let base = record.baseAddress else { return nil }
         return JSON(storage: storage, offset: Int(offset) + (start - base), size: bytes.count)

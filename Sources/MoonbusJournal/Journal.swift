@@ -77,8 +77,8 @@ public protocol Journal: AnyObject, Sendable {
 
 /// Something to ask a journal.
 public enum JournalQuestion: Sendable, Hashable {
-    /// Events above a position, rising. → ``JournalAnswer/events(_:)``
-    case events(after: UInt64, limit: Int)
+    /// Events above a position, rising; none follows once their records have `bytes`. → ``JournalAnswer/events(_:)``
+    case events(after: UInt64, limit: Int, bytes: Int = .max)
     /// The newest event with this id. → ``JournalAnswer/events(_:)`` with none or one.
     case event(id: String)
     /// The last position given, 0 if none was. → ``JournalAnswer/position(_:)``

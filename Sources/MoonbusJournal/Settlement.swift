@@ -20,7 +20,7 @@ public struct Settlement: Sendable {
     public var coverage: Coverage
     /// What becomes of the delivery.
     public var transition: Transition
-    /// What its handler wants. Nil with `.retry`; with `.dead` it only holds a schedule.
+    /// What its handler wants. Nil with `.retry`; with `.dead` it only holds a schedule, and what sources are told.
     public var commit: Commit?
 
     /// Creates a settlement of one delivery.

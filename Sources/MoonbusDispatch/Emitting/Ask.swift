@@ -38,11 +38,13 @@ final class Ask {
         receipts[index].pending += count
     }
 
-    /// Notes that a subscription which was expected does not get to the event for now: it stays pending, and nobody waits for it.
+    /// Notes that nobody need wait for a subscription that was expected.
     ///
+    /// - Parameter isOwed: it will get to the event, later: it stays pending. False: the event was never its own.
     /// - Returns: true if it was the last one that was waited for, and the answer was given.
-    func forgo() -> Bool {
+    func forgo(_ index: Int, isOwed: Bool) -> Bool {
         guard answer != nil else { return false }
+        if !isOwed { receipts[index].pending -= 1 }
         remaining -= 1
         return finishIfComplete()
     }

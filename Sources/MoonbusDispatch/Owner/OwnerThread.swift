@@ -174,7 +174,9 @@ package final class OwnerThread: Sendable {
         var work: [@Sendable () -> Void] = []
         while !turns.isOver {
             mailbox.withLock { swap(&$0.work, &work) }
+            turns.waitingCount = work.count
             for item in work {
+                turns.waitingCount -= 1
                 item()
                 turns.hasWorked = true
             }

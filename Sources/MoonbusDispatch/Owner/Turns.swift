@@ -9,6 +9,8 @@ final class Turns: @unchecked Sendable {
     var isOver = false
     /// True when something has run since the last end of a turn.
     @exclusivity(unchecked) var hasWorked = false
+    /// What was posted for this turn and has not run yet.
+    @exclusivity(unchecked) var waitingCount = 0
     var endHooks: [() -> Void] = []
     /// Called once, when the thread ends.
     var lastHooks: [() -> Void] = []
@@ -69,7 +71,7 @@ final class Turns: @unchecked Sendable {
 
     /// True when nothing is left of what was posted before, and no timer is due.
     func isQuiet() -> Bool {
-        if hasWorked { return false }
+        if hasWorked || waitingCount > 0 { return false }
         guard let deadline = timers.next() else { return true }
         return deadline > clock.monotonic().wholeNanoseconds
     }

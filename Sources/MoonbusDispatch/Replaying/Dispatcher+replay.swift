@@ -91,7 +91,7 @@ extension Dispatcher {
                 return begun(status.map { .success($0) } ?? .failure(ReplayError(.noReplay, "replay \(drawn) has ended")))
             }
             self.replays.forget(drawn)
-            for queue in queues where queue.phase != .retired { self.retire(queue, inJournal: false) }
+            for queue in queues where queue.phase != .retired { self.retire([queue], inJournal: false) }
             begun(.failure(ReplayError(error)))
         }
     }

@@ -10,7 +10,7 @@ extension Dispatcher {
     func end(_ queue: SubscriptionQueue, because reason: String?, inJournal: Bool = true) {
         guard let replay = queue.replay else { return }
         let (done, dead) = (queue.flow.pointee.doneCount, queue.deadCount + replay.deadBefore)
-        retire(queue, inJournal: inJournal)
+        retire([queue], inJournal: inJournal)
         tell(replays.end(replay.name, done: done, dead: dead, because: reason))
     }
 

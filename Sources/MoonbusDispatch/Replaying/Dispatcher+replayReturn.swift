@@ -64,7 +64,7 @@ extension Dispatcher {
         claim([Claim(name: name.text, beginning: .init(after: .max, cursor: part.record))], for: [queue]) { result in
             if case .failure = result {
                 _ = self.replays.end(name)
-                if queue.phase != .retired { self.retire(queue, inJournal: false) }
+                if queue.phase != .retired { self.retire([queue], inJournal: false) }
             }
             for opened in self.replays.reopening.removeValue(forKey: name) ?? [] { opened(result) }
             // Whoever wanted it has a hold of its own by now, or has given up.

@@ -80,7 +80,7 @@ extension Dispatcher {
                 continue
             }
             if recorded[index].position > 0 { last = recorded[index].position } else { ephemeral += 1 }
-            if next == matches.count || index < matches[next].events.lowerBound {
+            if next == matches.count || index < matches[next].events.lowerBound, away.isEmpty || awayCount(for: events[index]) == 0 {
                 counts.unmatched &+= 1
                 unmatched.note(events[index], typesMax: configuration.unmatchedTypesMax)
             }
@@ -106,7 +106,7 @@ extension Dispatcher {
             owed[slot].pointee.isResult = true
             owed[slot].pointee.isStray = result.isDurable
             extra(of: slot).strayPosition = result.stray.position
-            queue.resultSize += event.recordSize
+            countResults(event.recordSize, of: queue)
         }
         queue.count += 1
         queue.urgent.append(slot)

@@ -20,6 +20,11 @@ extension Dispatcher {
     private func wait(_ slot: UInt32, _ queue: SubscriptionQueue) {
         owed[slot].pointee.stage = .queued
         owed[slot].pointee.started = now()
+        // What was held back is older than all that is read and gathered while its subscription comes back.
+        guard queue.phase == .serving else {
+            queue.early.append(slot)
+            return
+        }
         queue.waiting.append(slot)
         armBatch(queue)
         ready(queue)

@@ -143,7 +143,7 @@ extension Dispatcher {
         guard let entry = endpoints.find(endpoint) else { return }
         // All slots are looked at: flights past their wall-clock limit are not in a queue's list any more. It happens when a lane dies.
         var landings = Landings()
-        for slot in owed.slots(where: { $0.stage == .flying && $0.endpoint == entry.index }) {
+        for slot in owed.slots(where: { $0.pointee.stage == .flying && $0.pointee.endpoint == entry.index }) {
             if let slot = land(owed.id(of: slot), &landings) { requeue(slot, countsAsAttempt: false) }
         }
         book(landings)

@@ -160,8 +160,8 @@ final class OwedTable {
     }
 
     /// The slots whose delivery meets a condition. Looks at all of them.
-    func slots(where condition: (Owed) -> Bool) -> [UInt32] {
-        (0..<UInt32(chunkCount * Self.chunkSize)).filter { self[$0].pointee.stage != .free && condition(self[$0].pointee) }
+    func slots(where condition: (UnsafeMutablePointer<Owed>) -> Bool) -> [UInt32] {
+        (0..<UInt32(chunkCount * Self.chunkSize)).filter { self[$0].pointee.stage != .free && condition(self[$0]) }
     }
 
     private func grow() {

@@ -49,7 +49,8 @@ extension SubscriptionQueue {
             identityKey = queue.identityKey
             cpuMicroseconds = queue.cpuMicroseconds
             handler = queue.spec.handler
-            resultHandler = queue.spec.resultHandler ?? queue.spec.handler
+            // 0 is no function: a result that is left over when the plugin does not take them any more fails, and is nobody else's argument.
+            resultHandler = queue.spec.resultHandler ?? 0
             argument = queue.spec.argument
             isBatched = queue.spec.policy.batch != nil
         }

@@ -149,13 +149,14 @@ extension Dispatcher {
             tellAsk(slot, queue, kind, detail, attempts: Int(owed[slot].pointee.attempt))
         }
         if owed[slot].pointee.holdsKey { passKey(of: slot, queue.flow) }
-        if owed[slot].pointee.isResult { queue.resultSize -= owed[slot].pointee.event?.recordSize ?? 0 }
+        if owed[slot].pointee.isResult { countResults(-(owed[slot].pointee.event?.recordSize ?? 0), of: queue) }
+        if queue.backlog != nil { queue.backlog?.size -= owed[slot].pointee.event?.recordSize ?? 0 }
         owed.free(slot)
         queue.count -= 1
         if !queue.emitters.isEmpty { roomy.append(queue) }
         ready(queue)
         if queue.replay != nil { deliveryEnded(queue) }
-        if queue.backlog != nil { readOn(backlogOf: queue) }
+        if queue.backlog != nil { deliveryEnded(ofBacklogOf: queue) }
         if queue.phase == .retired { freeIfIdle(queue) }
     }
 

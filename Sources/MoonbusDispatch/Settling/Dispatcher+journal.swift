@@ -103,8 +103,8 @@ extension Dispatcher {
         owed[slot].pointee.isStray = true
         owed[slot].pointee.isResult = UnloggedPlace.isResult(letter.event, queue)
         extra(of: slot).failures = letter.failures
-        noteResultSource(slot)
-        if owed[slot].pointee.isResult { queue.resultSize += letter.event.recordSize }
+        if !owed[slot].pointee.isResult { noteResultSource(slot) }
+        if owed[slot].pointee.isResult { countResults(letter.event.recordSize, of: queue) }
         if letter.position == 0 { extra(of: slot).strayPosition = UnloggedPlace.revived(letter: letter.id) }
         queue.count += 1
         queue.urgent.append(slot)
@@ -124,7 +124,10 @@ extension Dispatcher {
         guard openClaims == 0 else { return done() }
         recordedSinceTrim = 0
         let owing = queues.compactMap { queue -> SubscriptionNumber? in
-            guard let queue, queue.count > 0 || queue.phase != .serving || queue.backlog != nil || queue.replay != nil else { return nil }
+            // What is no subscription to events is owed nothing of the log, whatever it has in hand.
+            guard let queue, case .events = queue.spec.trigger,
+                queue.count > 0 || queue.phase != .serving || queue.backlog != nil || queue.replay != nil
+            else { return nil }
             return queue.number
         }
         journal.trim(through: lastPosition, owing: owing) { _ in self.onOwner(done) }

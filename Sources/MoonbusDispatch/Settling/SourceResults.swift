@@ -6,11 +6,11 @@ internal import MoonbusJournal
 /// from the commit of its handler on.
 ///
 /// A source's events say who wants their results in the extension `replyto`, so that who handles one after a restart still knows. The
-/// result is a ``Stray`` of the source's subscription at a position made from the delivery's identity: a second end of the delivery makes
-/// the same one.
+/// result is a ``Stray`` of the source's subscription at a position made from the delivery's identity and which of its ends it is: a dead
+/// letter that is retried ends once more.
 extension Dispatcher {
-    /// Bytes of results that a source may be owed. Beyond it, or its queue's limit, further ones are left out and counted: handlers don't
-    /// wait for a source that doesn't listen.
+    /// Bytes of results that the sources of a plugin may be owed. Beyond it, or a queue's limit, further ones are left out and counted:
+    /// handlers don't wait for a source that doesn't listen.
     static let resultSizeMax = 16 << 20
 
     /// A result between its handler's end and the journal's answer.
@@ -50,33 +50,67 @@ extension Dispatcher {
     /// What of a delivery's end is owed to sources.
     func results(of slot: UInt32, _ kind: SettlingBatch.Kind, _ detail: SettlingBatch.Detail?) -> [PendingResult] {
         guard kind != .checkpoint, kind != .retry, let queue = queues[Int(owed[slot].pointee.queue)], queue.replay == nil else { return [] }
-        let attempts = Int(owed[slot].pointee.attempt)
-        return slots(of: slot).compactMap { member in
+        let result = HandlerResult(
+            subscription: queue.name, status: kind.status(detail?.fault), result: detail?.result, error: detail?.fault,
+            attempts: Int(owed[slot].pointee.attempt))
+        let failures = owed[slot].pointee.extra?.failures.count ?? 0
+        return slots(of: slot).compactMap { member -> PendingResult? in
             guard let source = owed[member].pointee.extra?.resultSource, let event = owed[member].pointee.event else { return nil }
-            let result = HandlerResult(
-                subscription: queue.name, status: kind.status(detail?.fault), result: detail?.result, error: detail?.fault,
-                attempts: attempts)
-            let identity = Identity(event: event, subscription: queue.identityKey)
-            return pend(result, from: queue, of: event, identity, to: source, isDurable: !isEphemeral(member))
+            let end = HandlingEnd(
+                result: result, handler: queue, identity: Identity(event: event, subscription: queue.identityKey), failures: failures)
+            return pend(end, of: event, to: source, isDurable: !isEphemeral(member))
+        }
+    }
+
+    /// One end of a delivery. It may have several: each but the last is a dead letter, so failures and status tell them apart.
+    private struct HandlingEnd {
+        let result: HandlerResult
+        let handler: SubscriptionQueue
+        let identity: Identity
+        let failures: Int
+
+        var id: String { "\(identity)-\(result.status.rawValue)-\(failures)" }
+        var position: UInt64 {
+            UnloggedPlace.result(identity, UInt64(failures) << 2 | (result.status == .done ? 0 : result.status == .shed ? 1 : 2))
         }
     }
 
     /// - Returns: nil when the source does not want it (any more), or is owed too many.
-    private func pend(
-        _ result: HandlerResult, from handler: SubscriptionQueue, of event: Event, _ identity: Identity, to source: String, isDurable: Bool
-    ) -> PendingResult? {
+    private func pend(_ end: HandlingEnd, of event: Event, to source: String, isDurable: Bool) -> PendingResult? {
         let queue = names[source]
         if let queue, queue.spec.resultHandler == nil || queue.phase == .retired { return nil }
-        let made = Self.resultEvent(result, from: handler, of: event, id: "\(identity)-result", now: owner.clock.now())
-        if let queue, queue.room <= 0 || queue.resultSize + made.recordSize > Self.resultSizeMax {
-            noteMissedResult(queue)
-            return nil
-        }
-        let position = isDurable ? UnloggedPlace.result(identity) : UnloggedPlace.tick
+        let made = Self.resultEvent(end, of: event, now: owner.clock.now())
+        guard reserve(made.recordSize, of: source, queue) else { return nil }
+        let position = isDurable ? end.position : UnloggedPlace.tick
         let stray = Stray(position: position, event: made, due: made.time, failures: [])
-        queue?.resultSize += made.recordSize
-        queue?.flow.pointee.reserved += 1
         return PendingResult(subscription: source, stray: stray, isDurable: isDurable, reserved: queue)
+    }
+
+    private func reserve(_ size: Int, of source: String, _ queue: SubscriptionQueue?) -> Bool {
+        guard let queue else {
+            // Nobody has claimed it yet. The journal may know it, so its results are kept; but not without end.
+            let owed = unclaimedResults[source, default: 0] + size
+            guard owed <= Self.resultSizeMax else {
+                counts.shed &+= 1
+                return false
+            }
+            unclaimedResults[source] = owed
+            return true
+        }
+        guard queue.room > 0, resultSizes[queue.spec.plugin, default: 0] + size <= Self.resultSizeMax else {
+            noteMissedResult(queue)
+            return false
+        }
+        countResults(size, of: queue)
+        queue.flow.pointee.reserved += 1
+        return true
+    }
+
+    /// Keeps the books of what the sources of a plugin are owed.
+    func countResults(_ size: Int, of queue: SubscriptionQueue) {
+        queue.resultSize += size
+        let all = resultSizes[queue.spec.plugin, default: 0] + size
+        resultSizes[queue.spec.plugin] = all == 0 ? nil : all
     }
 
     private func noteMissedResult(_ queue: SubscriptionQueue) {
@@ -89,16 +123,16 @@ extension Dispatcher {
     }
 
     /// The event that the source's `result=` gets. A result that no event can hold is left out of it, and said.
-    private static func resultEvent(
-        _ result: HandlerResult, from handler: SubscriptionQueue, of event: Event, id: String, now: Timestamp
-    ) -> Event {
+    private static func resultEvent(_ end: HandlingEnd, of event: Event, now: Timestamp) -> Event {
+        let result = end.result
         let base: JSONObject = [
             "event": .string(event.id), "type": .string(event.typeText), "subscription": .string(result.subscription),
             "status": .string(result.status.rawValue), "attempts": .integer(Int64(result.attempts)),
         ]
         func make(_ object: JSONObject) throws(EventError) -> Event {
             try Event(
-                type: EventType(resultType), data: JSON(.object(object)), id: id, source: "/plugins/\(handler.spec.plugin)", time: now,
+                type: EventType(resultType), data: JSON(.object(object)), id: end.id, source: "/plugins/\(end.handler.spec.plugin)",
+                time: now,
                 traceparent: event.traceparent, causeid: event.id, hops: min(event.hops + 1, Int(UInt16.max)))
         }
         var object = base
@@ -119,9 +153,19 @@ extension Dispatcher {
 
     // MARK: To the source
 
-    /// True when a source that is claimed again has the result in memory already: it ended while the claim was on its way.
-    func hasResult(_ stray: Stray, _ queue: SubscriptionQueue) -> Bool {
-        queue.urgent.contains { owed[$0].pointee.isResult && owed[$0].pointee.extra?.strayPosition == stray.position }
+    /// Results that a source which is claimed has in memory already: they ended while the claim was on its way.
+    func resultPositions(of queue: SubscriptionQueue) -> Set<UInt64> {
+        Set(queue.urgent.compactMap { owed[$0].pointee.isResult ? owed[$0].pointee.extra?.strayPosition : nil })
+    }
+
+    /// Gives up the results of a source that does not take them any more.
+    func dropResults(of queue: SubscriptionQueue) {
+        let slots = owed.slots {
+            $0.pointee.queue == queue.index && $0.pointee.isResult && ($0.pointee.stage == .queued || $0.pointee.stage == .retrying)
+        }
+        queue.urgent.removeAll { owed[$0].pointee.isResult }
+        logger.warning("'\(queue.name)' takes no results any more: \(slots.count) that it was owed are left out")
+        shed += slots
     }
 
     /// Finds the sources among those that this bus has claimed, before the journal is asked to commit: whoever claims later is told by it.
@@ -138,10 +182,20 @@ extension Dispatcher {
     /// - Parameter isCommitted: false: they are not, and are nothing any more.
     func deliver(_ results: [PendingResult], isCommitted: Bool = true) {
         for result in results {
-            result.reserved?.resultSize -= result.stray.event.recordSize
-            result.reserved?.flow.pointee.reserved -= 1
+            giveBackRoom(of: result, isCommitted)
             guard isCommitted, let queue = result.queue, queue.phase != .retired else { continue }
             enqueueDirectly(result.stray.event, in: queue, result: result)
+        }
+    }
+
+    private func giveBackRoom(of result: PendingResult, _ isCommitted: Bool) {
+        let size = result.stray.event.recordSize
+        if let queue = result.reserved {
+            countResults(-size, of: queue)
+            queue.flow.pointee.reserved -= 1
+            if queue.phase == .retired { freeIfIdle(queue) } else { noteRoom(queue) }
+        } else if !isCommitted, let owed = unclaimedResults[result.subscription] {
+            unclaimedResults[result.subscription] = owed - size
         }
     }
 }
@@ -154,14 +208,5 @@ extension SettlingBatch.Kind {
         case .dead: fault?.kind == .rejected ? .rejected : .dead
         case .done, .checkpoint, .retry: .done
         }
-    }
-}
-
-extension Event {
-    /// The extension that names the subscription which wants the event's results.
-    static let replyToName = "replyto"
-
-    var replyTo: String? {
-        hasExtensions ? extensions?.value(at: [Self.replyToName])?.string : nil
     }
 }

@@ -42,8 +42,10 @@ extension Dispatcher {
         queue.number = claimed.number
         queue.cursor = claimed.cursor
         queue.phase = .catchingUp
+        unclaimedResults[queue.name] = nil
         let progress = Progress(floor: claimed.floor, ended: claimed.ended)
-        for stray in claimed.strays where takesUp(stray, queue) && !hasResult(stray, queue) { takeStray(stray, queue) }
+        let known = resultPositions(of: queue)
+        for stray in claimed.strays where takesUp(stray, queue) && !known.contains(stray.position) { takeStray(stray, queue) }
         if queue.replay != nil { return beginReading(queue, progress) }
         catchUp(queue, after: claimed.floor, progress, found: [], schedule: claimed.schedule)
     }
@@ -58,11 +60,11 @@ extension Dispatcher {
             extra(of: slot).strayPosition = stray.position
             // The tick goes on where it was: the next one comes after its end.
             if stray.position == UnloggedPlace.tick { queue.clockwork = Clockwork(isRunning: true) }
-            if owed[slot].pointee.isResult { queue.resultSize += stray.event.recordSize }
+            if owed[slot].pointee.isResult { countResults(stray.event.recordSize, of: queue) }
         } else {
             owed[slot].pointee.position = stray.position
-            noteResultSource(slot)
         }
+        if !owed[slot].pointee.isResult { noteResultSource(slot) }
         owed[slot].pointee.attempt = UInt16(clamping: stray.failures.last?.attempt ?? 0)
         extra(of: slot).failures = stray.failures
         queue.count += 1
@@ -72,6 +74,7 @@ extension Dispatcher {
     // MARK: Catching up
 
     static let pageCount = 512
+    private static let pageSize = 4 << 20
 
     /// Reads what a subscription was owed before this bus knew it: events up to where it joined, page by page, but no more than its queue
     /// holds.
@@ -81,23 +84,44 @@ extension Dispatcher {
         guard case .events = queue.spec.trigger, position < queue.joined else {
             return caughtUp(queue, progress, found, schedule)
         }
-        guard queue.early.count + found.count < queue.flow.pointee.countMax else {
+        let size = found.reduce(0) { $0 + $1.event.recordSize }
+        guard queue.early.count + found.count < queue.flow.pointee.countMax, size < Backlog.sizeMax else {
             return caughtUp(queue, progress, found, schedule, rest: Backlog(read: position, progress: progress))
         }
         readPage(of: queue, after: position, through: queue.joined) { page in
             guard queue.phase == .catchingUp else { return }
             switch page {
             case .success(let page?):
-                self.catchUp(queue, after: page.last, progress, found: found + page.owed(beyond: progress), schedule: schedule)
+                self.goOnCatchingUp(queue, after: page.last, progress, found + page.owed(beyond: progress), schedule)
             case .success(nil): self.caughtUp(queue, progress, found, schedule)
             case .failure(let error) where error.code == .unavailable:
                 self.catchUpLater(queue, after: position, progress, found, schedule)
             case .failure(let error):
-                self.logger.error(
-                    "'\(queue.name)' starts without the events after position \(position), which the journal could not read: \(error)")
-                self.caughtUp(queue, progress, found, schedule)
+                let last = self.skipPage(of: queue, after: position, through: queue.joined, error)
+                self.goOnCatchingUp(queue, after: last, progress, found, schedule)
             }
         }
+    }
+
+    /// In a turn of its own: a journal in memory answers inside the call, and a log may have thousands of pages.
+    private func goOnCatchingUp(
+        _ queue: SubscriptionQueue, after position: UInt64, _ progress: Progress, _ found: [RecordedEvent], _ schedule: Timestamp?
+    ) {
+        owner.post {
+            guard queue.phase == .catchingUp else { return }
+            self.catchUp(queue, after: position, progress, found: found, schedule: schedule)
+        }
+    }
+
+    /// Leaves out what the journal cannot read: a page, not all that is behind it.
+    ///
+    /// - Returns: the last position that is left out.
+    func skipPage(of queue: SubscriptionQueue, after position: UInt64, through end: UInt64, _ error: JournalError) -> UInt64 {
+        let last = min(position + UInt64(Self.pageCount), end)
+        logger.error(
+            "'\(queue.name)' goes on without the events at positions \(position + 1) to \(last), which the journal could not read: \(error)"
+        )
+        return last
     }
 
     /// A page of the log, and what of it a subscription is owed.
@@ -120,7 +144,7 @@ extension Dispatcher {
         _ done: @escaping @Sendable (Result<Page?, JournalError>) -> Void
     ) {
         openCalls += 1
-        journal.read(.events(after: position, limit: Self.pageCount)) { result in
+        journal.read(.events(after: position, limit: Self.pageCount, bytes: Self.pageSize)) { result in
             self.onOwner {
                 self.openCalls -= 1
                 done(
@@ -161,16 +185,20 @@ extension Dispatcher {
         queue.last = progress.floor
         take(found, queue)
         for slot in since {
-            if owed[slot].pointee.position > 0, rest != nil || progress.hasEnded(owed[slot].pointee.position) {
-                // It is read later; or its subscription was created after it was recorded.
-                leave(slot, queue)
+            let position = owed[slot].pointee.position
+            if position > 0, progress.hasEnded(position) {
+                leave(slot, queue, isOwed: false)  // its subscription was created after it was recorded
+            } else if position > 0, rest != nil {
+                leave(slot, queue, isOwed: true)  // it is read later
             } else {
                 takeUp(slot, queue)
             }
         }
         startClockwork(queue, stored: schedule)
         if let rest { fallBehind(queue, rest) }
+        armBatch(queue)
         ready(queue)
+        noteRoom(queue)
         leaveIfSuspended(queue)
     }
 
@@ -178,6 +206,7 @@ extension Dispatcher {
     func take(_ found: [RecordedEvent], _ queue: SubscriptionQueue) {
         for recorded in found {
             // `last` stays where it is: the next delivery's span then covers what ended before, whatever is matched now.
+            queue.backlog?.size += recorded.event.recordSize
             let slot = owed.take()
             owed[slot].pointee.event = recorded.event
             owed[slot].pointee.position = recorded.position

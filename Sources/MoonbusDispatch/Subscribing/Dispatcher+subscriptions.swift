@@ -10,6 +10,7 @@ extension Dispatcher {
         stay(plugin: plugin)
         let entry = endpoints.entry(for: endpoint)
         let kept = Set(specs.map(\.name))
+        var gone: [SubscriptionQueue] = []
         for queue in byPlugin[plugin] ?? [] where !kept.contains(queue.name) {
             if queue.replay != nil {
                 follow(queue, specs, entry)
@@ -17,15 +18,16 @@ extension Dispatcher {
                 if queue.count > 0 {
                     logger.warning("'\(queue.name)' is not declared any more: \(queue.count) deliveries it was owed will not be handled")
                 }
-                retire(queue, inJournal: true)
+                gone.append(queue)
             }
         }
+        retire(gone, inJournal: true)
         var fresh = takeUpReplays(of: plugin, specs, entry)
         for spec in specs {
             if let queue = names[spec.name], queue.spec.trigger.hasSameNature(as: spec.trigger) {
                 change(queue, to: spec, entry)
             } else {
-                if let queue = names[spec.name] { retire(queue, inJournal: false) }
+                if let queue = names[spec.name] { retire([queue], inJournal: false) }
                 fresh.append(add(spec, entry))
             }
         }
@@ -47,7 +49,7 @@ extension Dispatcher {
     func remove(plugin: String) {
         stay(plugin: plugin)
         endReplays(of: plugin, because: "its plugin was removed")
-        for queue in byPlugin[plugin] ?? [] { retire(queue, inJournal: true) }
+        retire(byPlugin[plugin] ?? [], inJournal: true)
     }
 
     private func check(plugin: String, _ specs: [SubscriptionSpec]) throws(SubscribeError) {
@@ -94,6 +96,7 @@ extension Dispatcher {
         if queue.clockwork?.isRunning == true { queue.clockwork?.isReplaced = true }
         cancelRuns(of: queue, reason: "the plugin was reloaded")
         queue.spec = spec
+        if spec.resultHandler == nil, queue.resultSize > 0 { dropResults(of: queue) }
         route(queue)
         // Before what is not in memory is read, nothing goes out.
         if queue.backlog != nil { queue.phase = .catchingUp }
@@ -130,10 +133,19 @@ extension Dispatcher {
         ready(queue)
     }
 
-    /// Ends a subscription: what it is owed and does not run yet is forgotten.
+    /// Ends subscriptions: what they are owed and does not run yet is forgotten.
     ///
-    /// - Parameter inJournal: false keeps its record there: a subscription of the same name takes its place.
-    func retire(_ queue: SubscriptionQueue, inJournal: Bool) {
+    /// - Parameter inJournal: false keeps their records there: subscriptions of the same names take their places.
+    func retire(_ gone: [SubscriptionQueue], inJournal: Bool) {
+        guard !gone.isEmpty else { return }
+        for queue in gone { close(queue) }
+        forgetOwed(to: gone)
+        for queue in gone { refuseEmitters(of: queue) }
+        if inJournal { journal.retire(gone.map(\.name)) { _ in } }
+        for queue in gone { freeIfIdle(queue) }
+    }
+
+    private func close(_ queue: SubscriptionQueue) {
         leaveRouter(queue)
         stopClockwork(queue)
         serve(queue, by: nil)
@@ -148,13 +160,20 @@ extension Dispatcher {
         queue.urgent.removeAll()
         queue.debouncing = Debouncing()
         if let timer = queue.batchTimer { owner.cancel(timer) }
-        let mine = owed.slots { $0.queue == queue.index && ($0.stage == .queued || $0.stage == .held || $0.stage == .retrying) }
-        let members = Set(owed.slots { $0.queue == queue.index }.flatMap { owed[$0].pointee.extra?.members ?? [] })
-        shed.removeAll { owed[$0].pointee.queue == queue.index }
-        for slot in mine where !members.contains(slot) { forget(slot, queue) }
-        refuseEmitters(of: queue)
-        if inJournal { journal.retire([queue.name]) { _ in } }
-        freeIfIdle(queue)
+    }
+
+    /// Looks once at everything that is owed to anybody, however many subscriptions go: a plugin may have a thousand, and be owed a million.
+    private func forgetOwed(to gone: [SubscriptionQueue]) {
+        let queues = Dictionary(uniqueKeysWithValues: gone.map { ($0.index, $0) })
+        let theirs = owed.slots { queues[$0.pointee.queue] != nil }
+        let members = Set(theirs.flatMap { owed[$0].pointee.extra?.members ?? [] })
+        shed.removeAll { queues[owed[$0].pointee.queue] != nil }
+        for slot in theirs where !members.contains(slot) {
+            switch owed[slot].pointee.stage {
+            case .queued, .held, .retrying: if let queue = queues[owed[slot].pointee.queue] { forget(slot, queue) }
+            case .free, .flying, .settling: break
+            }
+        }
     }
 
     /// Drops a delivery of a subscription that is gone.

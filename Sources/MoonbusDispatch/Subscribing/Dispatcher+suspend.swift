@@ -43,7 +43,7 @@ extension Dispatcher {
         }
     }
 
-    /// Reads what was recorded for a subscription while its plugin was suspended. It is in the router again already.
+    /// Reads what was recorded for a subscription while it was out of the router. It is in again already.
     func comeBack(_ queue: SubscriptionQueue) {
         guard let backlog = queue.backlog else { return }
         queue.backlog = nil

@@ -8,7 +8,7 @@ internal import MoonbusJournal
 /// | delivery | position of its stray |
 /// |---|---|
 /// | the tick of a clock, of which there is never more than one | 0 |
-/// | a result for a source | 2^61 + 61 bits of the identity of the delivery that it is the end of |
+/// | a result for a source | 2^61 + 61 bits that stand for the end of a delivery |
 /// | any of them, revived as a dead letter | 2^62 + the letter's id |
 enum UnloggedPlace {
     static let tick: UInt64 = 0
@@ -16,18 +16,25 @@ enum UnloggedPlace {
     private static let firstRevived: UInt64 = 1 << 62
 
     /// Two of the results that a source is owed at once are at one place with a chance of 10^8 to 2^61.
-    static func result(_ identity: Identity) -> UInt64 { firstResult + identity.low & (firstResult - 1) }
+    static func result(_ identity: Identity, _ end: UInt64) -> UInt64 {
+        firstResult + (identity.low &+ end &* 0x9E37_79B9_7F4A_7C15) & (firstResult - 1)
+    }
 
     static func revived(letter: UInt64) -> UInt64 { firstRevived + letter }
 
     /// True when the stray's event is in no log.
     static func holds(_ stray: Stray, of queue: SubscriptionQueue) -> Bool {
-        if case .events = queue.spec.trigger { stray.position == tick || stray.position >= firstRevived } else { true }
+        if case .events = queue.spec.trigger { stray.position == tick || stray.position >= firstResult } else { true }
     }
 
     /// True for what goes to the result handler.
     static func isResult(_ event: Event, _ queue: SubscriptionQueue) -> Bool {
         if case .events = queue.spec.trigger { false } else { event.typeText == Dispatcher.resultType }
+    }
+
+    /// True for a result, whatever its subscription has become since: a name may have changed from a source to a subscription.
+    static func isResult(_ stray: Stray, _ queue: SubscriptionQueue) -> Bool {
+        (firstResult..<firstRevived).contains(stray.position) || isResult(stray.event, queue)
     }
 }
 
@@ -61,7 +68,7 @@ extension Dispatcher {
     func takesUp(_ stray: Stray, _ queue: SubscriptionQueue) -> Bool {
         guard UnloggedPlace.holds(stray, of: queue) else { return true }
         let isWanted =
-            if UnloggedPlace.isResult(stray.event, queue) {
+            if UnloggedPlace.isResult(stray, queue) {
                 queue.spec.resultHandler != nil
             } else {
                 switch queue.spec.trigger {

@@ -122,6 +122,10 @@ struct EventDraft: ~Copyable {
             throw EventError(
                 .badAttribute, "data_base64 is not supported: Moonbus carries JSON; put the base64 text into data, as a string")
         }
+        if name == Event.replyToName {
+            throw EventError(
+                .badAttribute, "\(name) is set by Moonbus alone: it says which source hears of the event's results; leave it out")
+        }
         try EventCheck.extensionName(name)
         if extensionNames.count < 100 { extensionNames.append(name) }
         extensionCount += 1

@@ -4,7 +4,7 @@ import MoonbusEvents
 extension MemoryStore {
     func answer(_ question: JournalQuestion) -> JournalAnswer {
         switch question {
-        case .events(let position, let limit): .events(events(after: position, limit: limit))
+        case .events(let position, let limit, let bytes): .events(events(after: position, limit: limit, bytes: bytes))
         case .event(let id): .events(event(id: id))
         case .end: .position(log.next - 1)
         case .delayed(let limit): .delayed(delayed.earliest(limit))
@@ -22,11 +22,18 @@ extension MemoryStore {
         }
     }
 
-    private func events(after position: UInt64, limit: Int) -> [RecordedEvent] {
+    private func events(after position: UInt64, limit: Int, bytes: Int) -> [RecordedEvent] {
         let first = max(position &+ 1, log.first)
         guard position < log.next, first < log.next, limit > 0 else { return [] }
         let end = min(log.next, first + UInt64(min(limit, log.count)))
-        return (first..<end).compactMap { position in log[position].map { RecordedEvent(position: position, event: $0) } }
+        var events: [RecordedEvent] = []
+        var size = 0
+        for position in first..<end {
+            guard size < bytes, let event = log[position] else { break }
+            size += event.recordSize
+            events.append(RecordedEvent(position: position, event: event))
+        }
+        return events
     }
 
     /// From the newest back: an index by id alone would cost every event, and few are asked for.

@@ -121,7 +121,9 @@ struct SubscriptionCompiler {
 
     private func policy() -> SubscriptionPolicy {
         var policy = SubscriptionPolicy(timeout: version.manifest.limits.wait)
-        policy.queueLimit = min(policy.queueLimit, Self.owedMax / max(1, version.declarations.subscriptions.count))
+        let declared = version.declarations
+        let count = declared.subscriptions.count + declared.sources.count + declared.timers.count
+        policy.queueLimit = min(policy.queueLimit, Self.owedMax / max(1, count))
         return policy
     }
 

@@ -12,7 +12,7 @@ struct JournalReading {
         case .end:
             .position(
                 UInt64(try Query(connection, "SELECT coalesce(max(position), 0) FROM events").number()))
-        case .events(let position, let limit): .events(try events(after: position, limit: limit))
+        case .events(let position, let limit, let bytes): .events(try events(after: position, limit: limit, bytes: bytes))
         case .event(let id):
             .events(try EventLookup(connection: connection).event(id: id).map { [$0] } ?? [])
         case .deadLetters(let limit):
@@ -35,7 +35,7 @@ struct JournalReading {
         return after
     }
 
-    private func events(after position: UInt64, limit: Int) throws -> [RecordedEvent] {
+    private func events(after position: UInt64, limit: Int, bytes: Int) throws -> [RecordedEvent] {
         guard limit > 0 else { return [] }
         let query = try Query(
             connection, "SELECT position, record FROM events WHERE position > ? ORDER BY position LIMIT ?"
@@ -43,11 +43,12 @@ struct JournalReading {
         query.bind(position, at: 1)
         query.bind(Int64(limit), at: 2)
         var events: [RecordedEvent] = []
-        while try query.step() {
+        var size = 0
+        while size < bytes, try query.step() {
             let position = query.unsigned(0)
-            events.append(
-                RecordedEvent(
-                    position: position, event: try Self.event(query, 1, what: "event \(position)")))
+            let event = try Self.event(query, 1, what: "event \(position)")
+            size += event.recordSize
+            events.append(RecordedEvent(position: position, event: event))
         }
         return events
     }

@@ -50,7 +50,7 @@ extension Store {
             return { completion(result) }
         case .read(let question, let completion):
             // Nothing behind the end needs no look at the file.
-            if case .events(let position, _) = question, position >= next - 1 { return { completion(.success(.events([]))) } }
+            if case .events(let position, _, _) = question, position >= next - 1 { return { completion(.success(.events([]))) } }
             // Handed over with the answers, so after the commit of what came before it.
             if question.isHistory { return { [history] in history.answer(question, completion) } }
             let result = try result { () throws(StoreFailure) in try answer(question) }

@@ -145,17 +145,57 @@ import Testing
         #expect(results(endpoint).compactMap { $0["result"]?.integer }.sorted() == [1, 2, 3, 3])
     }
 
-    @Test func `a dead letter that is retried with success is told to the source`() async throws {
+    @Test func `a dead letter that is retried tells its source once more, and what the source makes of both is there`() async throws {
         let test = try await start()
         let sink = try await test.plugin("sink", "beat", policy: .init(retry: .init(attempts: 1))) { _ in nil }
-        let endpoint = try await source(test) { _ in .done(nil) }
+        let heard = try await test.plugin("heard", "heard")
+        let endpoint = try await source(test) { _ in nil }
         clock.advance(by: .seconds(3_600))
         try await test.onOwner { sink.settle([Outcome(delivery: sink.running[0].id, .failed(Fault(.error, "boom")))]) }
         let letter = try #require(try await test.bus.deadLetters().first)
         try await test.bus.retry(deadLetter: letter.id)
         test.catchUp()
+        // The first result is still under way.
         try await test.onOwner { sink.settle([Outcome(delivery: sink.running[0].id, .done(nil))]) }
         #expect(results(endpoint).map { $0["status"]?.string } == ["dead", "done"])
+        let running = endpoint.running
+        try await test.onOwner { endpoint.settle(running.map { Outcome(delivery: $0.id, .done(nil), effects: [emit("heard")]) }) }
+        #expect(heard.deliveries.count == 2)
+    }
+
+    @Test func `results that are owed when the source stops taking them go nowhere else`() async throws {
+        let test = try await start()
+        try await test.plugin("sink", "beat") { _ in .done("1") }
+        let before = try await source(test, emits: [emit("beat"), emit("beat")], concurrency: 1) { _ in nil }
+        clock.advance(by: .seconds(3_600))
+        #expect(try await owed(test) == 2)
+        let after = TestEndpoint(test.bus) { _ in .done(nil) }
+        let spec = SubscriptionSpec(name: "p.beat", plugin: "p", trigger: .every(.seconds(3_600)), handler: 1, missed: .skip)
+        try await test.replace("p", [spec], by: after)
+        test.catchUp()
+        #expect(after.deliveries.isEmpty)
+        #expect(try await owed(test) == 1)
+        try await test.onOwner { before.settle([Outcome(delivery: before.running[0].id, .done(nil))]) }
+        #expect(try await owed(test) == 0)
+    }
+
+    @Test func `the sources of one plugin share what they may be owed, and a new one begins with nothing`() async throws {
+        let test = try await start()
+        let text = "\"" + String(repeating: "x", count: 900_000) + "\""
+        try await test.plugin("sink", "beat") { _ in .done(text) }
+        let endpoint = TestEndpoint(test.bus) { $0.handler == 1 ? .done(nil, (0..<12).map { _ in emit("beat") }) : nil }
+        let specs = ["p.one", "p.two"].map {
+            SubscriptionSpec(name: $0, plugin: "p", trigger: .every(.seconds(3_600)), handler: 1, resultHandler: 2, missed: .skip)
+        }
+        try await test.replace("p", specs, by: endpoint)
+        clock.advance(by: .seconds(3_600))
+        #expect(results(endpoint).count == 18)
+        try await test.onOwner { test.bus.remove(plugin: "p") }
+        let running = endpoint.running
+        try await test.onOwner { endpoint.settle(running.map { Outcome(delivery: $0.id, .done(nil)) }) }
+        try await test.replace("p", specs, by: endpoint)
+        clock.advance(by: .seconds(3_600))
+        #expect(results(endpoint).count == 36)
     }
 
     @Test(arguments: [0, 1]) func `a result that is committed while its source is claimed reaches it once`(refusals: Int) async throws {

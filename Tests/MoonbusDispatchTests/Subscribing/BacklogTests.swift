@@ -152,4 +152,56 @@ import Testing
         try await slow.answering(second) { while endpoint.ids.count < 601 { await Task.yield() } }
         #expect(endpoint.ids == ids(1...601))
     }
+
+    @Test func `of large events only so many bytes are in memory`() async throws {
+        let test = try await start()
+        try await test.plugin(policy: .init(key: .none), room: 0)
+        try await test.onOwner { test.bus.suspend(plugin: "p") }
+        let text = "\"" + String(repeating: "x", count: 900_000) + "\""
+        for number in 1...100 { try await test.bus.emit(event("a", id: "\(number)", data: text)) }
+        let endpoint = TestEndpoint(test.bus, room: 2) { _ in nil }
+        try await test.replace("p", [test.spec("p", ">", policy: .init(key: .none))], by: endpoint)
+        test.catchUp()
+        var most = 0
+        try await drain(endpoint, test, most: &most)
+        #expect(endpoint.ids == ids(1...100))
+        #expect(most <= (16 + 2 * 4) << 20 / 900_000 + 5, "16 MiB, and a page at both ends")
+    }
+
+    @Test func `what a debounce held back when its plugin went is handled when it is back without the debounce`() async throws {
+        let test = try await start()
+        try await test.plugin(policy: .init(key: .type, debounce: .seconds(60)))
+        try await test.bus.emit(event("a", id: "1"))
+        test.catchUp()
+        try await test.onOwner { test.bus.suspend(plugin: "p") }
+        try await test.bus.emit(event("a", id: "2"))
+        let endpoint = TestEndpoint(test.bus) { _ in .done(nil) }
+        try await test.replace("p", [test.spec("p", ">")], by: endpoint)
+        test.catchUp()
+        #expect(endpoint.ids == ["1", "2"])
+        #expect(try await test.statistics(of: "p.main").queued == 0)
+    }
+
+    @Test func `a batch that comes back with its plugin goes out in time`() async throws {
+        let test = try await start()
+        let policy = SubscriptionPolicy(key: .none, batch: .init(count: 10, within: .seconds(5)))
+        try await test.plugin(policy: policy)
+        try await test.onOwner { test.bus.suspend(plugin: "p") }
+        try await test.bus.emit((1...3).map { try event("a", id: "\($0)") })
+        let endpoint = TestEndpoint(test.bus) { _ in .done(nil) }
+        try await test.replace("p", [test.spec("p", ">", policy: policy)], by: endpoint)
+        test.clock.advance(by: .seconds(6))
+        #expect(endpoint.ids == ["1"] && endpoint.deliveries.first?.others.count == 2)
+    }
+
+    @Test func `a source that runs holds up no trim`() async throws {
+        var limits = JournalLimits()
+        limits.history = 10
+        limits.events = 20_000
+        let test = try await TestBus(journal: InMemoryJournal(limits: limits, clock: clock), clock: clock)
+        let source = SubscriptionSpec(name: "p.run", plugin: "p", trigger: .start, handler: 1)
+        try await test.replace("p", [source], by: TestEndpoint(test.bus) { _ in nil })
+        for _ in 0..<12 { try await test.bus.emit((0..<4_000).map { _ in try event("a") }) }
+        #expect(try await test.statistics(of: "p.run").inFlight == 1)
+    }
 }
