@@ -32,7 +32,7 @@ extension Dispatcher {
             "'\(queue.name)' is owed more than its queue holds: it reads on as it gets on; \(unread) events are to be looked at")
         var rest = rest
         rest.size = queue.waiting.reduce(0) { $0 + (owed[$1].pointee.event?.recordSize ?? 0) }
-        rest.alarm = unread * 2
+        rest.alarm = max(100_000, unread * 2)
         goAway(queue, rest)
         readOn(backlogOf: queue)
     }

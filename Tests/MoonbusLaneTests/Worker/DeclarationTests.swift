@@ -146,7 +146,7 @@ import Testing
 
     @Test func `a flood of subscriptions whose errors are swallowed ends at the limit`() throws {
         let host = try TestHost()
-        let declared = try host.load("for i = 1, 20000 do pcall(bus.subscribe, 'a.' .. i, print) end")
+        let declared = try host.load("for i = 1, 2000 do pcall(bus.subscribe, 'a.' .. i, print) end")
         #expect(declared.subscriptions.count == 1_000)
     }
 
