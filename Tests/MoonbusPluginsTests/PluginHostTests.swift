@@ -104,6 +104,17 @@ import Testing
         }
     }
 
+    @Test func `a request to a plugin that is switched off says so, without waiting`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load("price", source: #"bus.subscribe("price.asked", function() return 3 end)"#)
+            let ask = #"bus.subscribe("ask", function() local _, why = pcall(bus.request, "price.asked") return why end)"#
+            try await rig.host.load("asks", source: ask)
+            try await rig.host.disable("price")
+            let why = try await rig.answer("ask")?.string
+            #expect(why?.contains("switched off or has not caught up yet") == true, "\(why ?? "nothing")")
+        }
+    }
+
     @Test func `a request is answered by the first result, while slower handlers of its event still run`() async throws {
         try await Rig.run { rig in
             try await rig.host.load("slow", source: #"bus.subscribe("price", function() time.sleep("1h") return "late" end)"#)

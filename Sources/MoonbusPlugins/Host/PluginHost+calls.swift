@@ -127,21 +127,37 @@ extension PluginHost {
             return answer(call, error: error.message)
         }
         let timeout = arguments["timeout_us"]?.integer.map { Duration.microseconds(max(0, $0)) } ?? Self.timeoutDefault
+        let clock = bus.owner.clock
+        let deadline = clock.monotonic() + timeout
         bus.submit(
-            [event], settled: { receipts in self.answerLater(call, Self.reply(receipts, to: event, within: timeout)) },
+            [event],
+            settled: { receipts in
+                let isLate = clock.monotonic() >= deadline
+                self.answerLater(call, Self.reply(receipts, to: event, isLate ? .late(timeout) : .inTime))
+            },
             settledBy: .firstResult, settledWithin: timeout,
             recorded: { result in
                 if case .failure(let error) = result { self.answerLater(call, .failure(CallError(message: error.description))) }
             })
     }
 
+    private enum Arrival {
+        case inTime
+        /// After that long, nobody had answered.
+        case late(Duration)
+    }
+
     /// The first result among the handlers' answers, or why there is none.
-    private static func reply(_ receipts: [Receipt], to event: Event, within timeout: Duration) -> Result<JSON?, CallError> {
+    private static func reply(_ receipts: [Receipt], to event: Event, _ arrival: Arrival) -> Result<JSON?, CallError> {
         guard let receipt = receipts.first else { return .failure(CallError(message: "nobody answered '\(event.typeText)'")) }
         let done = receipt.results.filter { $0.status == .done }
         if let answer = done.first(where: { $0.result != nil }) ?? done.first { return .success(answer.result) }
-        if receipt.pending > 0 {
+        if receipt.pending > 0, case .late(let timeout) = arrival {
             return .failure(CallError(message: "timeout: nobody answered '\(event.typeText)' within \(DurationText.format(timeout))"))
+        }
+        if receipt.pending > 0, receipt.results.isEmpty {
+            let text = "nobody answers '\(event.typeText)' now: who takes it is switched off or has not caught up yet, and gets it later"
+            return .failure(CallError(message: text))
         }
         guard let failed = receipt.results.first else {
             return .failure(CallError(message: "nobody is subscribed to '\(event.typeText)'"))
