@@ -47,6 +47,26 @@ import Testing
         #expect(await service.end() == 0)
     }
 
+    @Test func `the first run that fails is said with its place, and so is the first one of the next version`() async throws {
+        func plugin(_ fault: String) -> String { "\nbus.subscribe('hello.asked', function() error('\(fault)') end)" }
+        let scratch = try Scratch()
+        try scratch.write(plugin("one"), to: "plugins/hello.lua")
+        let (service, environment) = try await RunningCommand.service(in: scratch.url)
+        for fault in ["one", "two"] {
+            if fault == "two" {
+                try scratch.write(plugin(fault), to: "plugins/hello.lua")
+                _ = try await service.line("reloaded")
+            }
+            let outcome = try await Executable.run(["emit", "hello.asked"], in: scratch.url, environment: environment)
+            #expect(outcome.status == 0)
+            let said = try await service.line { $0.value(at: ["fault"])?.string?.contains(fault) == true }
+            #expect(said.value(at: ["text"])?.string?.contains(fault == "one" ? "attempt 1 of 5" : "of 5") == true)
+            #expect(said.value(at: ["fault"])?.string?.contains("hello.lua:2") == true)
+        }
+        service.signal(SIGTERM)
+        #expect(await service.end() == 0)
+    }
+
     @Test func `what can't be loaded at the start is said with its place, and the others serve`() async throws {
         let scratch = try Scratch()
         try scratch.write(Self.hello, to: "plugins/hello.lua")

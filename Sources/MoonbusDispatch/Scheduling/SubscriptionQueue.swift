@@ -63,6 +63,8 @@ final class SubscriptionQueue: @unchecked Sendable {
     private(set) var replyTo: JSON?
 
     var retriedCount: UInt64 = 0
+    /// Runs of the present code that failed and are tried again.
+    var failedCount = 0
     var deadCount: UInt64 = 0
     var lostCount: UInt64 = 0
     var shedCount: UInt64 = 0

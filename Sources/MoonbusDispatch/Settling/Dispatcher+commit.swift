@@ -194,13 +194,26 @@ extension Dispatcher {
     private func waitForRetry(_ slot: UInt32, _ queue: SubscriptionQueue, _ detail: SettlingBatch.Detail?) {
         queue.inFlight -= 1
         if queue.phase == .retired { return forget(slot, queue) }
-        if detail?.fault != nil {
+        if let fault = detail?.fault {
             counts.retried &+= 1
             queue.retriedCount &+= 1
+            noteFailure(slot, queue, fault, again: detail?.delay ?? .zero)
         }
         for slot in slots(of: slot) where strayPosition(of: slot) != nil { owed[slot].pointee.isStray = true }
         waitUntilDue(slot, queue, after: detail?.delay ?? .zero)
         ready(queue)
+    }
+
+    /// Says that a run failed: the first one of the present code, so that who has just saved it need not wait for the last attempt, and then
+    /// each thousandth, because a flood of failures is one problem.
+    private func noteFailure(_ slot: UInt32, _ queue: SubscriptionQueue, _ fault: Fault, again delay: Duration) {
+        queue.failedCount += 1
+        guard queue.failedCount % 1_000 == 1 else { return }
+        let event = owed[slot].pointee.event.map { "\($0)" } ?? ""
+        let (attempt, attempts) = (owed[slot].pointee.attempt, queue.spec.policy.retry.attempts)
+        logger.warning(
+            "'\(queue.name)' failed on \(event), attempt \(attempt) of \(attempts): it runs again in \(DurationText.format(delay))",
+            metadata: ["fault": "\(fault)", "failed": "\(queue.failedCount)"])
     }
 
     /// Brings a delivery back after `delay`. It keeps its key meanwhile.

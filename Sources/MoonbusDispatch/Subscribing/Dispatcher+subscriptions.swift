@@ -96,6 +96,7 @@ extension Dispatcher {
         if queue.clockwork?.isRunning == true { queue.clockwork?.isReplaced = true }
         cancelRuns(of: queue, reason: "the plugin was reloaded")
         queue.spec = spec
+        queue.failedCount = 0
         if spec.resultHandler == nil, queue.resultSize > 0 { dropResults(of: queue) }
         route(queue)
         // Before what is not in memory is read, nothing goes out.
