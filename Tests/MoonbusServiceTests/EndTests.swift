@@ -77,21 +77,8 @@ import Testing
     }
 
     @Test func `a request that comes behind one whose answer is owed is told that the service stops`() async throws {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let bus = EventBus(journal: InMemoryJournal(), logger: logger)
-        try await bus.start()
-        var configuration = ServiceConfiguration()
-        configuration.port = 0
-        let service = HTTPService(bus: bus, plugins: nil, configuration: configuration, logger: logger)
-        let port = try await service.start()
-        let (gate, open) = AsyncStream<Void>.makeStream()
-        let (running, began) = AsyncStream<Void>.makeStream()
-        _ = try await bus.subscribe(EventPattern("slow"), name: "slow") { _, _ in
-            began.finish()
-            for await _ in gate {}
-            return try JSON("1")
-        }
+        let slow = try await SlowService()
+        let (bus, service, port, running, open) = (slow.bus, slow.service, slow.port, slow.running, slow.open)
         async let end = conversation(port: port) { connection in
             connection.send("POST /events/slow?wait=10s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1")
             while (try? RawConnection(port: port)) != nil {}  // until the service takes no more
@@ -111,21 +98,8 @@ import Testing
     }
 
     @Test func `a stopping service gives the answers that it owes, and then closes`() async throws {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let bus = EventBus(journal: InMemoryJournal(), logger: logger)
-        try await bus.start()
-        var configuration = ServiceConfiguration()
-        configuration.port = 0
-        let service = HTTPService(bus: bus, plugins: nil, configuration: configuration, logger: logger)
-        let port = try await service.start()
-        let (gate, open) = AsyncStream<Void>.makeStream()
-        let (running, began) = AsyncStream<Void>.makeStream()
-        _ = try await bus.subscribe(EventPattern("slow"), name: "slow") { _, _ in
-            began.finish()
-            for await _ in gate {}
-            return try JSON("1")
-        }
+        let slow = try await SlowService()
+        let (bus, service, port, running, open) = (slow.bus, slow.service, slow.port, slow.running, slow.open)
         async let end = conversation(port: port) { connection in
             connection.send("POST /events/slow?wait=10s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1")
             return (try connection.reply(), try connection.isAtEnd())
@@ -138,5 +112,33 @@ import Testing
         #expect(isAtEnd)
         await stopped
         await bus.stop(within: .seconds(2))
+    }
+}
+
+/// A service with a handler of "slow" that ends when `open` does; `running` ends when it has begun.
+private struct SlowService {
+    let bus: EventBus
+    let service: HTTPService
+    let port: Int
+    let running: AsyncStream<Void>
+    let open: AsyncStream<Void>.Continuation
+
+    init() async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        bus = EventBus(journal: InMemoryJournal(), logger: logger)
+        try await bus.start()
+        var configuration = ServiceConfiguration()
+        configuration.port = 0
+        service = HTTPService(bus: bus, plugins: nil, configuration: configuration, logger: logger)
+        port = try await service.start()
+        let (gate, open) = AsyncStream<Void>.makeStream()
+        let (running, began) = AsyncStream<Void>.makeStream()
+        (self.open, self.running) = (open, running)
+        _ = try await bus.subscribe(EventPattern("slow"), name: "slow") { _, _ in
+            began.finish()
+            for await _ in gate {}
+            return try JSON("1")
+        }
     }
 }

@@ -88,7 +88,7 @@ extension Dispatcher {
                     readOn(backlogOf: queue)
                 }
                 return
-            case .failure(let error): queue.backlog?.read = self.skipPage(of: queue, after: backlog.read, through: end, error)
+            case .failure(let error): queue.backlog?.read = self.skipUnreadable(after: backlog.read, of: queue, error)
             }
             queue.backlog?.isReading = false
             self.deliveryEnded(ofBacklogOf: queue)

@@ -97,7 +97,7 @@ extension Dispatcher {
             case .failure(let error) where error.code == .unavailable:
                 self.catchUpLater(queue, after: position, progress, found, schedule)
             case .failure(let error):
-                let last = self.skipPage(of: queue, after: position, through: queue.joined, error)
+                let last = self.skipUnreadable(after: position, of: queue, error)
                 self.goOnCatchingUp(queue, after: last, progress, found, schedule)
             }
         }
@@ -113,15 +113,12 @@ extension Dispatcher {
         }
     }
 
-    /// Leaves out what the journal cannot read: a page, not all that is behind it.
+    /// Leaves out the one event that the journal cannot read, and nothing that is behind it.
     ///
-    /// - Returns: the last position that is left out.
-    func skipPage(of queue: SubscriptionQueue, after position: UInt64, through end: UInt64, _ error: JournalError) -> UInt64 {
-        let last = min(position + UInt64(Self.pageCount), end)
-        logger.error(
-            "'\(queue.name)' goes on without the events at positions \(position + 1) to \(last), which the journal could not read: \(error)"
-        )
-        return last
+    /// - Returns: its position.
+    func skipUnreadable(after position: UInt64, of queue: SubscriptionQueue, _ error: JournalError) -> UInt64 {
+        logger.error("'\(queue.name)' goes on without the event at position \(position + 1), which the journal could not read: \(error)")
+        return position + 1
     }
 
     /// A page of the log, and what of it a subscription is owed.
@@ -138,15 +135,20 @@ extension Dispatcher {
 
     /// Reads the next page of the log for a subscription that takes events.
     ///
+    /// A page that cannot be read, because of one of its events, is read event by event: a failure is about the first one after the position.
+    ///
     /// - Parameter done: called on the owner thread; with nil when there is nothing after the position.
     func readPage(
-        of queue: SubscriptionQueue, after position: UInt64, through end: UInt64,
+        of queue: SubscriptionQueue, after position: UInt64, through end: UInt64, limit: Int = pageCount,
         _ done: @escaping @Sendable (Result<Page?, JournalError>) -> Void
     ) {
         openCalls += 1
-        journal.read(.events(after: position, limit: Self.pageCount, bytes: Self.pageSize)) { result in
+        journal.read(.events(after: position, limit: limit, bytes: Self.pageSize)) { result in
             self.onOwner {
                 self.openCalls -= 1
+                if case .failure(let error) = result, error.code == .damaged, limit > 1 {
+                    return self.readPage(of: queue, after: position, through: end, limit: 1, done)
+                }
                 done(
                     result.map { answer in
                         guard case .events(let page) = answer, let last = page.last,

@@ -131,6 +131,22 @@ import Testing
         #expect(most <= 2 * (100 + 512))
     }
 
+    @Test(arguments: [10, 10_000]) func `an event that can't be read is left out, and none of its neighbours`(queueLimit: Int) async throws
+    {
+        let damaged = DeferredJournal(clock: clock)
+        let first = try await TestBus(journal: damaged, clock: clock)
+        _ = try await damaged.answering(first) { [self] in try await first.plugin(policy: policy(1_000), room: 0) }
+        _ = try await damaged.answering(first) { try await first.bus.emit((1...900).map { try event("a", id: "\($0)") }) }
+        try await damaged.answering(first) { try await first.crash() }
+
+        damaged.damage(position: 300)
+        let second = try await TestBus(journal: damaged, clock: clock)
+        let endpoint = TestEndpoint(second.bus) { _ in .done(nil) }
+        try await second.replace("p", [second.spec("p", ">", policy: policy(queueLimit))], by: endpoint)
+        try await damaged.answering(second) { while endpoint.ids.last != "900" { await Task.yield() } }
+        #expect(endpoint.ids == ids((1...900).filter { $0 != 300 }))
+    }
+
     @Test func `who waits for an event that is left in the log is told that it is owed`() async throws {
         let slow = DeferredJournal(clock: clock)
         let first = try await TestBus(journal: slow, clock: clock)

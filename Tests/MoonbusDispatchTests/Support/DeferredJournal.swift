@@ -11,6 +11,7 @@ final class DeferredJournal: Journal {
         var retirementRefusals = 0
         var claimRefusals = 0
         var hidesLetters = false
+        var damaged: UInt64?
     }
 
     private let inner: InMemoryJournal
@@ -45,6 +46,11 @@ final class DeferredJournal: Journal {
     /// Makes the next calls of `retire` fail.
     func refuseRetirements(_ count: Int) {
         state.withLock { $0.retirementRefusals = count }
+    }
+
+    /// Makes every reading of the event at a position fail, and of any page that it is on.
+    func damage(position: UInt64) {
+        state.withLock { $0.damaged = position }
     }
 
     /// Makes every reading of dead letters fail.
@@ -105,6 +111,11 @@ final class DeferredJournal: Journal {
     func read(_ question: JournalQuestion, completion: @escaping @Sendable (Result<JournalAnswer, JournalError>) -> Void) {
         if case .deadLetters = question, state.withLock({ $0.hidesLetters }) {
             return completion(.failure(JournalError(.damaged, "a letter can't be read")))
+        }
+        if case .events(let after, let limit, _) = question, let damaged = state.withLock({ $0.damaged }), after < damaged,
+            damaged <= after + UInt64(limit)
+        {
+            return completion(.failure(JournalError(.damaged, "event \(damaged) can't be read")))
         }
         // The bus reads its start from it: that is answered at once.
         inner.read(question, completion: completion)
