@@ -184,6 +184,7 @@ static int bus_emit(lua_State *L) {
     const char *type = lua_tolstring(L, 1, &type_size);
     if (!lua_isnoneornil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 3);
+    moonbus_library_complete(L, 3);
     check_type(L, type, type_size);
     check_permission(L, type, type_size);
     if (task->emit_count - task->emit_base >= context->options.effect_count_max) {

@@ -1,7 +1,7 @@
 /* The event that a handler gets: a userdata that holds a copy of the record and makes Lua values of what is asked for.
  *
- * Read-only, but for `event.data`: that is a plain table of the handler's own, decoded on first touch, the same table
- * each time. Field names are interned once a context; a lookup compares addresses.
+ * Read-only, but for `event.data`: that is a plain table of the handler's own, the same each time, decoded when it is
+ * touched and as far as it is (event_data.c). Field names are interned once a context; a lookup compares addresses.
  */
 #include "key_cache.h"
 #include "event.h"
@@ -20,6 +20,7 @@ typedef struct {
 _Static_assert(offsetof(event_record, bytes) == 40, "docs/frames.md");
 
 typedef struct {
+    moonbus_event_data data; /* first: they have one address */
     uint16_t attempt;
     bool is_decoded; /* the user value holds `data` */
     _Alignas(8) event_record record;
@@ -112,7 +113,8 @@ static void push_cached_data(lua_State *L, event *self) {
         lua_getiuservalue(L, 1, 1);
         return;
     }
-    push_data(L, &self->record);
+    slice data = data_of(&self->record);
+    if (data.size == 0 || !moonbus_push_event_data_lazy(L, 1, &self->data, data.bytes, data.size)) push_data(L, &self->record);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, 1);
     self->is_decoded = true;
@@ -243,6 +245,7 @@ void moonbus_open_event(lua_State *L) {
         {"__index", event_index}, {"__newindex", event_newindex}, {"__pairs", event_pairs}, {"__tostring", event_tostring}, {NULL, NULL},
     };
     moonbus_context *context = moonbus_context_of(L);
+    moonbus_open_event_data(L);
     luaL_newlib(L, methods);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");

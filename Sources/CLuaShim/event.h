@@ -10,6 +10,21 @@ const char *moonbus_event_id(const uint8_t *record, size_t *size);
 const char *moonbus_event_source(const uint8_t *record, size_t *size);
 /* Pushes the record's data, decoded; nil when there is none or it is null. Stack [-0, +1, may raise]. */
 void moonbus_push_event_data(lua_State *L, const uint8_t *record);
+/* What `event.data` comes from, at the start of an event userdata: event_data.c. */
+typedef struct {
+    const char *text; /* in the event */
+    uint32_t size;
+    uint32_t asked;    /* times that a member was looked for */
+    uint32_t complete; /* so many members, from the first on, the table has or has had */
+    uint64_t given;    /* and of the others those with a bit here */
+} moonbus_event_data;
+
+/* Pushes the table that decodes `text` member by member and keeps the event at index `event`. False when it should rather be decoded at
+ * once: it is no object, or the context's handlers mostly want all of it. Stack [-0, +(0|1), may raise (memory)]. */
+bool moonbus_push_event_data_lazy(lua_State *L, int event, moonbus_event_data *data, const char *text, size_t size);
+/* If the value at `index` is such a table: gives it all members, so that it is as any other. Stack [-0, +0, may raise (memory)]. */
+void moonbus_event_data_complete(lua_State *L, int index);
+void moonbus_open_event_data(lua_State *L);
 /* Encodes the event userdata at `index`. Stack [-0, +0, may raise]. */
 void moonbus_event_encode(lua_State *L, int index, moonbus_json_writer *writer);
 

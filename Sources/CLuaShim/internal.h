@@ -133,6 +133,13 @@ struct moonbus_context {
     char *sources; /* that events may be emitted under, the plugin's own first; likewise */
     const void *array_marker, *event_metatable;   /* identity of two metatables, for comparison only */
     int array_reference, event_reference;         /* and where they are in the registry */
+    const void *data_metatable; /* of `event.data` that is not decoded yet */
+    int data_reference;
+    const void *last_data_table; /* the one that was made last, and what it is made of: while the table lives, both do */
+    void *last_data;
+    uint32_t data_reads; /* since that table was made, and what is usual: see event_data.c, is_worth_it */
+    uint32_t data_habit;
+    uint8_t data_turns;
     const char *event_fields[MOONBUS_EVENT_FIELDS];
     moonbus_cached_key *keys; /* in the arena, see key_cache.c */
     size_t key_mask;
@@ -204,12 +211,13 @@ struct moonbus_lane {
     uint32_t done_count; /* deliveries that are done and left nothing: their ids are all there is to say */
     uint64_t done[MOONBUS_DONE_MAX];
     moonbus_fault fault; /* of the run in progress */
-    char *scratch; /* JSON of host arguments, unescaped strings; contents die with the call that made them */
-    size_t scratch_high;
+    char *scratch; /* JSON of host arguments; contents die with the call that made them */
+    char *unescaped; /* of the string that is being decoded: apart from the scratch region, as encoding may decode what it encodes */
+    size_t scratch_high, unescaped_high;
 };
 
 #define MOONBUS_OUTPUT_RESERVED ((size_t)2 << 30)  /* address space only */
-#define MOONBUS_SCRATCH_RESERVED ((size_t)64 << 20) /* also the most that json.encode makes */
+#define MOONBUS_SCRATCH_RESERVED ((size_t)64 << 20) /* also the most that json.encode makes, and the longest string with escapes */
 enum {
     MOONBUS_RECORD_HEADER = 24,
     MOONBUS_RESULT_MAX = 1 << 20,  /* bytes of a handler's result */

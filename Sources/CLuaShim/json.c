@@ -41,6 +41,7 @@ static int json_array(lua_State *L) {
     }
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
+    moonbus_library_complete(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, moonbus_context_of(L)->array_reference);
     if (lua_getmetatable(L, 1)) {
         if (!lua_rawequal(L, -1, -2)) return luaL_error(L, "json.array: the table has a metatable of its own");

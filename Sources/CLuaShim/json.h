@@ -16,6 +16,8 @@ void moonbus_json_encode(lua_State *L, int index, moonbus_json_writer *writer);
 /* Pushes the decoded value. Raises on anything that is not JSON. The caller sees to 12 free slots.
  * Stack [-0, +1, may raise]. */
 void moonbus_json_decode(lua_State *L, const char *text, size_t size);
+/* Pushes the value that `text` starts with, and returns where it ends. Stack [-0, +1, may raise]. */
+const char *moonbus_json_decode_start(lua_State *L, const char *text, const char *end);
 /* Pushes the member `key` of the JSON object, or nil. Stack [-0, +1, may raise]. */
 void moonbus_json_decode_member(lua_State *L, const char *text, size_t size, const char *key, size_t key_size);
 /* Appends text between quotes, escaped. False when it does not fit; the text must be valid UTF-8. */

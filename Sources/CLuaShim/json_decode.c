@@ -118,32 +118,32 @@ static size_t read_escape(reader *in, char *out) {
     return put_utf8(out, point);
 }
 
-/* A string with escapes: unescaped into the lane's scratch region, which it never outgrows: escapes only shrink. */
+/* A string with escapes: unescaped into a region of the lane's, which it never outgrows: escapes only shrink. */
 static void read_escaped_string(reader *in, const char *start) {
     moonbus_lane *lane = in->context->lane;
     size_t used = (size_t)(in->next - start);
     if ((size_t)(in->end - start) > MOONBUS_SCRATCH_RESERVED) fail(in, "a string that is too long");
-    memcpy(lane->scratch, start, used);
+    memcpy(lane->unescaped, start, used);
     for (;;) {
         unsigned char byte = (unsigned char)peek(in);
         if (in->next >= in->end) fail(in, "a string without an end");
         if (byte == '"') break;
         if (byte == '\\') {
             in->next++;
-            used += read_escape(in, lane->scratch + used);
+            used += read_escape(in, lane->unescaped + used);
         } else if (byte < 0x20) {
             fail(in, "a control character in a string");
         } else {
             size_t count = moonbus_utf8_sequence((const unsigned char *)in->next, (size_t)(in->end - in->next));
             if (count == 0) fail(in, "invalid UTF-8");
-            memcpy(lane->scratch + used, in->next, count);
+            memcpy(lane->unescaped + used, in->next, count);
             used += count;
             in->next += count;
         }
     }
-    if (used > lane->scratch_high) lane->scratch_high = used;
+    if (used > lane->unescaped_high) lane->unescaped_high = used;
     in->next++;
-    lua_pushlstring(in->L, lane->scratch, used);
+    lua_pushlstring(in->L, lane->unescaped, used);
 }
 
 /* 1: an ASCII character that may stand in a string as it is. */
@@ -195,7 +195,7 @@ static inline bool read_small_integer(reader *in) {
     int64_t value = 0;
     while (at < last && is_digit(*at)) value = value * 10 + (*at++ - '0');
     if (at == first || (*first == '0' && (at != first + 1 || is_negative))) return false;
-    if (at == in->end || *at == '.' || is_digit(*at) || (*at | 32) == 'e') return false;
+    if (at < in->end && (*at == '.' || is_digit(*at) || (*at | 32) == 'e')) return false;
     lua_pushinteger(in->L, is_negative ? -value : value);
     in->next = at;
     return true;
@@ -331,6 +331,12 @@ void moonbus_json_decode(lua_State *L, const char *text, size_t size) {
     read_value(&in);
     skip_space(&in);
     if (in.next != in.end) fail(&in, "something behind the value");
+}
+
+const char *moonbus_json_decode_start(lua_State *L, const char *text, const char *end) {
+    reader in = {.L = L, .context = moonbus_context_of(L), .start = text, .next = text, .end = end};
+    read_value(&in);
+    return in.next;
 }
 
 void moonbus_json_decode_member(lua_State *L, const char *text, size_t size, const char *key, size_t key_size) {

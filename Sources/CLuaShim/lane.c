@@ -14,6 +14,16 @@ static void *reserve(size_t size) {
     return memory == MAP_FAILED ? NULL : memory;
 }
 
+static void release(void *region, size_t size) {
+    if (region != NULL) munmap(region, size);
+}
+
+static void release_regions(moonbus_lane *lane) {
+    release(lane->output, MOONBUS_OUTPUT_RESERVED);
+    release(lane->scratch, MOONBUS_SCRATCH_RESERVED);
+    release(lane->unescaped, MOONBUS_SCRATCH_RESERVED);
+}
+
 moonbus_lane *moonbus_lane_enter(moonbus_page *page) {
     moonbus_stack_slots_calibrate();
     moonbus_library_prepare();
@@ -21,13 +31,13 @@ moonbus_lane *moonbus_lane_enter(moonbus_page *page) {
     if (lane == NULL) return NULL;
     lane->output = reserve(MOONBUS_OUTPUT_RESERVED);
     lane->scratch = reserve(MOONBUS_SCRATCH_RESERVED);
-    if (lane->output == NULL || lane->scratch == NULL) {
-        if (lane->output != NULL) munmap(lane->output, MOONBUS_OUTPUT_RESERVED);
-        if (lane->scratch != NULL) munmap(lane->scratch, MOONBUS_SCRATCH_RESERVED);
+    lane->unescaped = reserve(MOONBUS_SCRATCH_RESERVED);
+    if (lane->output == NULL || lane->scratch == NULL || lane->unescaped == NULL) {
+        release_regions(lane);
         moonbus_watchdog_remove(lane);
         return NULL;
     }
-    lane->output_size = lane->output_high = lane->scratch_high = 0;
+    lane->output_size = lane->output_high = lane->scratch_high = lane->unescaped_high = 0;
     lane->output_count = lane->done_count = 0;
     lane->page = page != NULL ? page : &lane->own_page;
     lane->thread = pthread_self();
@@ -37,8 +47,7 @@ moonbus_lane *moonbus_lane_enter(moonbus_page *page) {
 }
 
 void moonbus_lane_leave(moonbus_lane *lane) {
-    munmap(lane->output, MOONBUS_OUTPUT_RESERVED);
-    munmap(lane->scratch, MOONBUS_SCRATCH_RESERVED);
+    release_regions(lane);
     moonbus_watchdog_remove(lane); /* last: from here on the slot may be another thread's */
 }
 
@@ -67,6 +76,7 @@ void moonbus_lane_output_clear(moonbus_lane *lane) {
     if (lane->output_size > lane->output_high) lane->output_high = lane->output_size;
     give_back(lane->output, &lane->output_high);
     give_back(lane->scratch, &lane->scratch_high);
+    give_back(lane->unescaped, &lane->unescaped_high);
     lane->output_size = 0;
     lane->output_count = lane->done_count = 0;
 }

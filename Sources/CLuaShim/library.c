@@ -11,7 +11,7 @@
  *
  * All of it runs script-side, in the kill zone: members come from what was gathered, memory from the arena.
  */
-#include "internal.h"
+#include "event.h"
 #include "library_parts.h"
 
 /* ---- host functions: members behind the library's own ---------------------------------------------------------------------- */
@@ -218,9 +218,10 @@ static void touch_all(lua_State *L, const moonbus_context *context, int index, i
 void moonbus_library_complete(lua_State *L, int table) {
     moonbus_context *context = moonbus_context_of(L);
     if (lua_type(L, table) != LUA_TTABLE || !lua_getmetatable(L, table)) return;
-    bool is_lazy = lua_topointer(L, -1) == context->lazy_metatable;
+    const void *metatable = lua_topointer(L, -1);
     lua_pop(L, 1);
-    if (!is_lazy) return;
+    if (metatable == context->data_metatable) moonbus_event_data_complete(L, table);
+    if (metatable != context->lazy_metatable) return;
     table = lua_absindex(L, table);
     luaL_checkstack(L, 12, "library");
     touch_all(L, context, library_of(context, lua_topointer(L, table)), table);

@@ -20,7 +20,8 @@ void moonbus_open_json(lua_State *L);
 void moonbus_open_event(lua_State *L);
 /* Makes read-only what is in the globals already. Stack [-0, +0, may raise]. */
 void moonbus_library_seal(lua_State *L);
-/* If the table at `index` gets its members when they are asked for: gives it all of them, so that it is as any other.
+/* If the table at `index` gets its members when they are asked for (a library, an event's data): gives it all of them, so that it is as
+ * any other.
  * Stack [-0, +0, may raise (memory)]. */
 void moonbus_library_complete(lua_State *L, int index);
 /* Which library the table belongs to, and its members' ordinal; false: too many tables or functions. */

@@ -92,6 +92,7 @@ static int base_setmetatable(lua_State *L) {
     luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
     moonbus_library_complete(L, 1);
     if (type == LUA_TTABLE) {
+        moonbus_library_complete(L, 2); /* Lua looks for metamethods without asking a metatable */
         lua_pushliteral(L, "__gc");
         if (lua_rawget(L, 2) != LUA_TNIL) return luaL_error(L, "__gc is not available in plugins");
         lua_pop(L, 1);
