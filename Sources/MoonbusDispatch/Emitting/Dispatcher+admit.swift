@@ -69,13 +69,11 @@ extension Dispatcher {
 
     private func park(_ admission: Admission, at full: SubscriptionQueue) {
         let submission = admission.submission
-        let limit = full.flow.pointee.countMax
         if let error = line(up: admission, for: full) { return refuse(admission, error) }
         guard submission.waitsForRoom, waitingBatches < configuration.waitingBatchesMax || submission.size == 0 else {
-            let text =
-                "subscription '\(full.name)' holds \(full.count) events, its limit is \(limit): let it catch up; if it stays full, its handler "
-                + "is too slow for what comes, or fails again and again"
-            return refuse(admission, EmitError(.full, text, retryAfter: .seconds(1)))
+            let text = "subscription '\(full.name)' holds \(full.fullness): let it catch up; if it stays full, its handler "
+            return refuse(
+                admission, EmitError(.full, text + "is too slow for what comes, or fails again and again", retryAfter: .seconds(1)))
         }
         waitingBatches += 1
         full.emitters.append(seeker(for: admission))

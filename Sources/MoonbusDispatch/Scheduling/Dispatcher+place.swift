@@ -45,6 +45,7 @@ extension Dispatcher {
             entry.pointee.stage = .queued
             if position > 0 { flow.pointee.last = position }
             flow.pointee.count += 1
+            flow.hold(events[index], in: entry)
             if let ask {
                 let extra = Owed.Extra()
                 extra.ask = ask

@@ -1,4 +1,5 @@
 internal import DequeModule
+internal import MoonbusEvents
 internal import MoonbusJournal
 
 /// What changes with each delivery of a subscription.
@@ -17,6 +18,11 @@ struct Flow {
     var countMax = 0
     /// Room that is promised to events which the journal is recording.
     var reserved = 0
+    /// Bytes of the large ones among the events that emitters brought, in units of ``blockSize``, and so many there may be before no more are
+    /// let in: ten thousand small events are nothing, and ten thousand of a megabyte are a machine's memory.
+    var blocks = 0
+    static let blockSize = 4 << 10
+    static let blocksMax = (64 << 20) / blockSize
     /// Deliveries that run or are being settled, and the most of them.
     var inFlight = 0
     var concurrency = Int.max
@@ -49,13 +55,31 @@ struct Flow {
 
     /// How many more events it takes.
     @inline(__always)
-    var room: Int { countMax - count - reserved }
+    var room: Int { blocks < Self.blocksMax ? countMax - count - reserved : 0 }
 
     /// True when there may be something to take.
     @inline(__always)
     var isTakable: Bool {
         guard isServing, inFlight < concurrency, parkedSize < Self.parkedSizeMax else { return false }
         return !urgent.isEmpty || (!waiting.isEmpty && (batchCount == 0 || isBatchOver || waiting.count >= batchCount))
+    }
+}
+
+extension UnsafeMutablePointer<Flow> {
+    /// Counts the bytes of an event that an emitter brought.
+    @inline(__always)
+    func hold(_ event: Event, in owed: UnsafeMutablePointer<Owed>) {
+        let blocks = event.recordSize / Flow.blockSize
+        guard blocks > 0 else { return }
+        owed.pointee.blocks = UInt16(clamping: blocks)
+        pointee.blocks += Int(owed.pointee.blocks)
+    }
+
+    @inline(__always)
+    func letGo(of owed: UnsafeMutablePointer<Owed>) {
+        guard owed.pointee.blocks > 0 else { return }
+        pointee.blocks -= Int(owed.pointee.blocks)
+        owed.pointee.blocks = 0
     }
 }
 

@@ -72,6 +72,8 @@ struct Owed {
     var isStray = false
     /// True for what the handlers of a source's event answered: it goes to the spec's result handler.
     var isResult = false
+    /// What its event takes of its queue's bytes, in units of ``Flow/blockSize``.
+    var blocks: UInt16 = 0
 }
 
 /// All owed deliveries of a bus: slots with stable addresses, reused, named by slot and generation.

@@ -126,6 +126,13 @@ final class SubscriptionQueue: @unchecked Sendable {
         set { flow.pointee.last = newValue }
     }
     var room: Int { flow.pointee.room }
+
+    /// What it holds, and what it may: "10000 events, its limit is 10000".
+    var fullness: String {
+        guard flow.pointee.blocks >= Flow.blocksMax else { return "\(count) events, its limit is \(flow.pointee.countMax)" }
+        let megabytes = { (blocks: Int) in (blocks * Flow.blockSize) >> 20 }
+        return "\(count) events of \(megabytes(flow.pointee.blocks)) MB, its limit is \(megabytes(Flow.blocksMax)) MB"
+    }
 }
 
 extension UnsafeMutablePointer<Flow> {

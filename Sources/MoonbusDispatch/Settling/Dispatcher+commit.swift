@@ -108,6 +108,7 @@ extension Dispatcher {
         else { return false }
         flow.pointee.inFlight -= 1
         flow.pointee.count -= 1
+        flow.letGo(of: entry)
         flow.pointee.doneCount &+= 1
         plainEnds &+= 1
         let queue = entry.pointee.queue
@@ -143,6 +144,7 @@ extension Dispatcher {
         if let extra = owed[slot].pointee.extra {
             for member in extra.members {
                 tellAsk(member, queue, kind, detail, attempts: Int(owed[slot].pointee.attempt))
+                queue.flow.letGo(of: owed[member])
                 owed.free(member)
             }
             queue.count -= extra.members.count
@@ -151,6 +153,7 @@ extension Dispatcher {
         if owed[slot].pointee.holdsKey { passKey(of: slot, queue.flow) }
         if owed[slot].pointee.isResult { countResults(-(owed[slot].pointee.event?.recordSize ?? 0), of: queue) }
         if queue.backlog != nil { queue.backlog?.size -= owed[slot].pointee.event?.recordSize ?? 0 }
+        queue.flow.letGo(of: owed[slot])
         owed.free(slot)
         queue.count -= 1
         if !queue.emitters.isEmpty { roomy.append(queue) }

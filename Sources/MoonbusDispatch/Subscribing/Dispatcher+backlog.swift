@@ -42,6 +42,7 @@ extension Dispatcher {
     /// - Parameter isOwed: it is read from the log again; false: it is not the subscription's.
     func leave(_ slot: UInt32, _ queue: SubscriptionQueue, isOwed: Bool) {
         if let extra = owed[slot].pointee.extra, let ask = extra.ask, ask.forgo(extra.askIndex, isOwed: isOwed) { asks.noteAnswered() }
+        queue.flow.letGo(of: owed[slot])
         owed.free(slot)
         queue.count -= 1
     }

@@ -42,6 +42,45 @@ import Testing
         #expect(other.deliveries.map(\.event.typeText) == ["a", "a", "b"])
     }
 
+    @Test func `a subscription that holds many bytes is full, however few its events are`() async throws {
+        let test = try await TestBus()
+        let slow = try await test.plugin("slow", "a", policy: .init(key: .none)) { _ in nil }
+        let large = "\"\(String(repeating: "x", count: (1 << 20) - 200))\""
+        let answers = Answers()
+        for number in 1...70 { test.bus.submit([try event("a", id: "\(number)", data: large)]) { answers.add($0) } }
+        test.catchUp()
+        #expect(answers.receipts.count == 65)
+        #expect(answers.errors.map(\.code) == Array(repeating: .full, count: 5))
+        #expect(answers.errors[0].message.hasPrefix("subscription 'slow.main' holds 65 events of 64 MB, its limit is 64 MB: "))
+        let waiting = Task { try await test.bus.emit(event("a", id: "late", data: large)) }
+        try await until { await test.bus.statistics().waitingBatches == 1 }
+        try await test.onOwner { slow.settle(slow.running.map { Outcome(delivery: $0.id, .done(nil)) }) }
+        _ = try await waiting.value
+    }
+
+    /// How deliveries end that came with a megabyte each.
+    enum Ending: CaseIterable { case plain, awaited, batched, dead, shed }
+
+    @Test(arguments: Ending.allCases) func `bytes are free again once their delivery has ended`(ending: Ending) async throws {
+        let test = try await TestBus()
+        var policy = SubscriptionPolicy(key: .none, retry: .init(attempts: 1))
+        if ending == .batched { policy.batch = BatchPolicy(count: 5, within: .seconds(1)) }
+        if ending == .shed { policy.throttle = .seconds(300) }
+        try await test.plugin("fast", "a", policy: policy) { _ in ending == .dead ? .failed("no") : .done(nil) }
+        let large = "\"\(String(repeating: "x", count: (1 << 20) - 200))\""
+        let answers = Answers()
+        for _ in 1...150 where answers.errors.isEmpty {
+            let event = try event("a", data: large)
+            if ending == .awaited {
+                try await test.bus.emit(event, until: .settled)
+            } else {
+                test.bus.submit([event]) { answers.add($0) }
+            }
+            test.catchUp()
+        }
+        #expect(answers.errors.isEmpty)
+    }
+
     @Test func `emitters that wait are let in one by one as room comes`() async throws {
         let test = try await TestBus()
         let slow = try await test.plugin("slow", "a", policy: two) { _ in nil }
