@@ -118,11 +118,15 @@ void moonbus_event_data_complete(lua_State *L, int table) {
 
 typedef enum { ABSENT, FOUND, UNREADABLE } finding;
 
+/* True when the text stands between quotes as it is: what looks like it there is it, and nothing that goes on behind a quote. */
+static bool is_plain(const char *text, size_t size) {
+    return memchr(text, '\\', size) == NULL && memchr(text, '"', size) == NULL;
+}
+
 /* Looks for a member. FOUND: the walk is at its value. UNREADABLE: a name before it has escapes. */
 static inline finding find(moonbus_json_walk *walk, const char *wanted, size_t size, uint32_t *ordinal) {
     for (*ordinal = 0; moonbus_json_to_name(walk); ++*ordinal) {
-        bool is_wanted = moonbus_json_is_next(walk, wanted, size);
-        if (is_wanted && memchr(wanted, '\\', size) == NULL) {
+        if (moonbus_json_is_next(walk, wanted, size) && is_plain(wanted, size)) {
             walk->next += size + 1;
             return moonbus_json_to_value(walk) ? FOUND : ABSENT;
         }

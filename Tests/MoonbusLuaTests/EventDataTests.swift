@@ -104,6 +104,17 @@ import Testing
 
     private func quoted(_ text: String) -> String { "[==[\(text)]==]" }
 
+    @Test(arguments: [#"a\":{\"z\":1},\"b"#, #"a\":{\"z"#, #"b\":2"#, #"a\\"#, #"\""#])
+    func `a name that is a piece of the text is no member`(name: String) throws {
+        try onLane { lane in
+            let script = try Script(
+                on: lane, "host.on(function(event) local data = event.data return {data[data.want] == nil, data.a.z, data.b} end)")
+            let padding = String(repeating: "p", count: 200)
+            let outcome = script.send(#"{"padding":"\#(padding)","want":"\#(name)","a":{"z":1},"b":2}"#)
+            #expect(outcome?.text == "[true,1,2]")
+        }
+    }
+
     @Test func `data that is kept outlives its event`() throws {
         try onLane { lane in
             let script = try Script(

@@ -147,6 +147,31 @@ import Testing
         #expect(endpoint.ids == ids((1...900).filter { $0 != 300 }))
     }
 
+    @Test(arguments: 1...24, [true, false])
+    func `a page that comes when its plugin has gone, or is back, is taken once`(answers: Int, isReload: Bool) async throws {
+        let slow = DeferredJournal(clock: clock)
+        let first = try await TestBus(journal: slow, clock: clock)
+        _ = try await slow.answering(first) { [self] in try await first.plugin(policy: policy(2_000), room: 0) }
+        _ = try await slow.answering(first) { try await first.bus.emit((1...1_500).map { try event("a", id: "\($0)") }) }
+        try await slow.answering(first) { try await first.crash() }
+
+        let second = try await TestBus(journal: slow, clock: clock)
+        let before = TestEndpoint(second.bus) { _ in .done(nil) }
+        try await second.replace("p", [second.spec("p", ">", policy: policy(10))], by: before)
+        for _ in 1...answers {
+            while slow.openCount == 0 { await Task.yield() }
+            slow.answer()
+            second.catchUp()
+        }
+        // A page, or an answer to what was handled, is on its way.
+        if !isReload { try await second.onOwner { second.bus.suspend(plugin: "p") } }
+        let after = TestEndpoint(second.bus) { _ in .done(nil) }
+        try await second.replace("p", [second.spec("p", ">", policy: policy(10))], by: after)
+        try await slow.answering(second) { while (before.ids + after.ids).count < 1_500 { await Task.yield() } }
+        second.catchUp()
+        #expect(before.ids + after.ids == ids(1...1_500))
+    }
+
     @Test func `who waits for an event that is left in the log is told that it is owed`() async throws {
         let slow = DeferredJournal(clock: clock)
         let first = try await TestBus(journal: slow, clock: clock)
