@@ -84,6 +84,7 @@ const char *moonbus_event_source(const uint8_t *record, size_t *size) {
 void moonbus_push_event(lua_State *L, const uint8_t *bytes, uint16_t attempt) {
     const event_record *record = (const event_record *)bytes;
     event *made = lua_newuserdatauv(L, offsetof(event, record) + record->record_size, 1);
+    made->data = (moonbus_event_data){0};
     made->attempt = attempt;
     made->is_decoded = false;
     memcpy(&made->record, record, record->record_size);
@@ -160,16 +161,9 @@ static int event_newindex(lua_State *L) {
     return luaL_error(L, "event is read-only (its data is yours: change event.data)");
 }
 
-static int next_field(lua_State *L) {
-    lua_settop(L, 2);
-    if (lua_next(L, 1)) return 2;
-    lua_pushnil(L);
-    return 1;
-}
-
 static int event_pairs(lua_State *L) {
     event *self = lua_touserdata(L, 1);
-    lua_pushcfunction(L, next_field);
+    lua_pushcfunction(L, moonbus_next);
     slice extensions = extensions_of(&self->record);
     if (extensions.size > 0) moonbus_json_decode(L, extensions.bytes, extensions.size);
     else lua_createtable(L, 0, MOONBUS_EVENT_FIELDS);

@@ -10,11 +10,16 @@ const char *moonbus_event_id(const uint8_t *record, size_t *size);
 const char *moonbus_event_source(const uint8_t *record, size_t *size);
 /* Pushes the record's data, decoded; nil when there is none or it is null. Stack [-0, +1, may raise]. */
 void moonbus_push_event_data(lua_State *L, const uint8_t *record);
-/* What `event.data` comes from, at the start of an event userdata: event_data.c. */
+/* What `event.data` comes from, at the start of an event userdata; of an object within, in a userdata of its own: event_data.c. */
 typedef struct {
-    const char *text; /* in the event */
+    const char *text; /* in the same userdata, or in the one that is this one's user value */
     uint32_t size;
-    uint32_t asked;    /* times that a member was looked for */
+    uint32_t kept;     /* bytes that stay alive for it */
+    uint32_t at;       /* where in the text the member begins that was found last */
+    uint32_t ordinal;  /* and which one it is */
+    uint32_t scanned;  /* bytes that were looked through so far */
+    uint16_t asked;    /* times that a member was looked for */
+    bool is_borrowed;  /* the text is the user value's */
     uint32_t complete; /* so many members, from the first on, the table has or has had */
     uint64_t given;    /* and of the others those with a bit here */
 } moonbus_event_data;

@@ -137,7 +137,7 @@ struct moonbus_context {
     int data_reference;
     const void *last_data_table; /* the one that was made last, and what it is made of: while the table lives, both do */
     void *last_data;
-    uint32_t data_reads; /* since that table was made, and what is usual: see event_data.c, is_worth_it */
+    uint32_t data_price; /* of the reads since that table was made, and what is usual: see event_data.c, is_worth_it */
     uint32_t data_habit;
     uint8_t data_turns;
     const char *event_fields[MOONBUS_EVENT_FIELDS];

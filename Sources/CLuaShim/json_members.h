@@ -43,7 +43,7 @@ static inline bool moonbus_json_skip_string(moonbus_json_walk *walk) {
         is_plain = false;
         walk->next += 2;
     }
-    walk->next++;
+    walk->next = walk->next < walk->end ? walk->next + 1 : walk->end;
     return is_plain;
 }
 

@@ -179,22 +179,6 @@ static int assign_member(lua_State *L) {
     return 0;
 }
 
-static int next_member(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 2);
-    if (lua_next(L, 1)) return 2;
-    lua_pushnil(L);
-    return 1;
-}
-
-static int pairs_of_members(lua_State *L) {
-    moonbus_library_complete(L, 1);
-    lua_pushcfunction(L, next_member);
-    lua_pushvalue(L, 1);
-    lua_pushnil(L);
-    return 3;
-}
-
 /* Asks for a member, as a script would. */
 static void touch(lua_State *L, int table, const char *name) {
     lua_getfield(L, table, name);
@@ -250,9 +234,9 @@ static void open_strings(lua_State *L) {
 void moonbus_open_library(lua_State *L) {
     moonbus_context *context = moonbus_context_of(L);
     static const luaL_Reg metamethods[] = {
-        {"__index", make_member}, {"__newindex", assign_member}, {"__pairs", pairs_of_members}, {NULL, NULL},
+        {"__index", make_member}, {"__newindex", assign_member}, {NULL, NULL},
     };
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 2);
     luaL_setfuncs(L, metamethods, 0);
     context->lazy_metatable = lua_topointer(L, -1);
     lua_pushvalue(L, -1);

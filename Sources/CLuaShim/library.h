@@ -43,5 +43,7 @@ bool moonbus_unseal(lua_State *L, int index);
 int moonbus_wait(lua_State *L, lua_KFunction then);
 int moonbus_host_call_function(lua_State *L);
 int moonbus_require(lua_State *L);
+/* The scripts' `next`, for whatever gives them an iterator. Never Lua's own: it would show what late tables keep under a private key. */
+int moonbus_next(lua_State *L);
 
 #endif

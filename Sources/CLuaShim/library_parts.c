@@ -64,7 +64,7 @@ static void push_null(lua_State *L) {
 /* What Lua ships: an allow-list for the globals; of the libraries everything but string.dump. */
 static int gather_lua(lua_State *L) {
     static const char *const globals[] = {
-        "_VERSION", "assert", "error", "ipairs", "pairs", "rawequal", "select", "tonumber", "type", NULL,
+        "_VERSION", "assert", "error", "ipairs", "rawequal", "select", "tonumber", "type", NULL,
     };
     static const char *const no_strings[] = {"dump", NULL}, *const nothing[] = {NULL}, *const not_methods[] = {"__index", NULL};
     luaL_openlibs(L);

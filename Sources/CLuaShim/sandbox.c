@@ -8,7 +8,7 @@
  *              getmetatable    hides the marker of JSON arrays
  *              load            text only, at most 1 MiB
  *              tostring        shows no addresses
- *              rawset rawget rawlen next    know read-only tables
+ *              rawset rawget rawlen next pairs    know read-only tables, and those that get their members late
  */
 #include "internal.h"
 #include "library.h"
@@ -137,13 +137,32 @@ static int base_rawlen(lua_State *L) {
     return 1;
 }
 
-static int base_next(lua_State *L) {
+static int pairs_finish(lua_State *L, int status, lua_KContext unused) {
+    (void)L, (void)status, (void)unused;
+    return 3;
+}
+
+int moonbus_next(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
     see_through(L);
     if (lua_next(L, 1)) return 2;
     lua_pushnil(L);
     return 1;
+}
+
+/* As Lua's own, but for the function that it gives: Lua's looks at tables as they are. */
+static int base_pairs(lua_State *L) {
+    luaL_checkany(L, 1);
+    if (luaL_getmetafield(L, 1, "__pairs") == LUA_TNIL) {
+        lua_pushcfunction(L, moonbus_next);
+        lua_pushvalue(L, 1);
+        lua_pushnil(L);
+    } else {
+        lua_pushvalue(L, 1);
+        lua_callk(L, 1, 3, 0, pairs_finish);
+    }
+    return 3;
 }
 
 /* ---- text ------------------------------------------------------------------------------------------------------------------------ */
@@ -236,7 +255,8 @@ static int base_load(lua_State *L) {
 const luaL_Reg moonbus_base_functions[] = {
     {"getmetatable", base_getmetatable},
     {"load", base_load},
-    {"next", base_next},
+    {"next", moonbus_next},
+    {"pairs", base_pairs},
     {"pcall", base_pcall},
     {"rawget", base_rawget},
     {"rawlen", base_rawlen},

@@ -18,22 +18,6 @@ static int view_length(lua_State *L) {
     return 1;
 }
 
-static int view_next(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 2);
-    if (moonbus_unseal(L, 1)) lua_replace(L, 1);
-    if (lua_next(L, 1)) return 2;
-    lua_pushnil(L);
-    return 1;
-}
-
-static int view_pairs(lua_State *L) {
-    lua_pushcfunction(L, view_next);
-    lua_pushvalue(L, 1);
-    lua_pushnil(L);
-    return 3;
-}
-
 static void set_function(lua_State *L, const char *name, lua_CFunction function) {
     lua_pushcfunction(L, function);
     lua_setfield(L, -2, name);
@@ -43,13 +27,12 @@ void moonbus_push_sealed(lua_State *L) {
     int target = lua_gettop(L);
     bool is_array = lua_rawlen(L, target) > 0; /* it stays so: nobody writes behind a view */
     lua_newtable(L);
-    lua_createtable(L, 0, is_array ? 5 : 4);
+    lua_createtable(L, 0, is_array ? 4 : 3);
     lua_pushvalue(L, target);
     lua_setfield(L, -2, "__index");
     set_function(L, "__newindex", refuse_write);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
-    set_function(L, "__pairs", view_pairs);
     if (is_array) set_function(L, "__len", view_length);
     lua_setmetatable(L, -2);
     lua_replace(L, target);

@@ -40,6 +40,11 @@ import Testing
           function(t) table.insert(t, "at the end") return t[1], t[2] end,
           function(t) for index, value in ipairs(t) do return index, value end end,
           function(t) return table.unpack(t) end,
+          function(t) local count = 0 for key in pairs({}), t do count = count + #tostring(key) end return count, pairs(t) == next end,
+          function(t, name) local within = t[name] return type(within) == "table" and type(pairs({})(within)) end,
+          function(t) return pcall(function() t[nil] = 1 end) end,
+          function(t) return pcall(function() t[0/0] = 1 end) end,
+          function(t, name) for number = 1, 20 do if t[number] or t[name .. number] then return number end end return t[name] end,
           function(t) return t[1], t[true], t[1.5] end,
           function(t, name) return tostring(t):match("^%a+"), type(t[name]) end,
           function(t) return pcall(setmetatable, t, {__index = function(_, name) return tostring(name) .. "?" end}) end,
@@ -112,6 +117,35 @@ import Testing
             let padding = String(repeating: "p", count: 200)
             let outcome = script.send(#"{"padding":"\#(padding)","want":"\#(name)","a":{"z":1},"b":2}"#)
             #expect(outcome?.text == "[true,1,2]")
+        }
+    }
+
+    @Test(
+        arguments: [
+            "pairs(event)(1)", "pairs(event)('text')", "pairs(event.data)(1)", "pairs(string)(true)", "pairs(bus)(print)", "next(event)",
+            "pairs(event)(event)",
+        ])
+    func `no iterator takes what is no table`(expression: String) throws {
+        try onLane { lane in
+            let script = try Script(on: lane, "host.on(function(event) return {pcall(function() return \(expression) end)} end)")
+            let outcome = script.send(#"{"padding":"more than twenty bytes","a":1}"#)
+            #expect(outcome?.text.hasPrefix("[false,") == true && outcome?.text.contains(text: "table expected") == true)
+        }
+    }
+
+    @Test func `a chain of objects takes no more memory than its text, twice`() throws {
+        try onLane { lane in
+            let source = """
+                host.on(function(event)
+                  local levels, within = 0, event.data
+                  while type(within.a) == "table" do levels, within = levels + 1, within.a end
+                  return levels
+                end)
+                """
+            let script = try Script(on: lane, limits: .quick(cpu: .seconds(2), memory: 2 << 20), source)
+            let filler = String(repeating: "f", count: 10_000)
+            let data = String(repeating: "{\"f\":\"\(filler)\",\"a\":", count: 62) + "1" + String(repeating: "}", count: 62)
+            #expect(script.send(data)?.text == "61")
         }
     }
 
