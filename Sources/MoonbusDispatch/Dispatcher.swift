@@ -43,6 +43,8 @@ final class Dispatcher: @unchecked Sendable {
     var resultSizes: [String: Int] = [:]
     /// Bytes of the results for subscriptions that nobody has claimed yet, by name.
     var unclaimedResults: [String: Int] = [:]
+    /// Bytes of what the runs of a plugin have open; see ``OpenCheckpoints``.
+    var checkpointSizes: [String: Int] = [:]
     /// Plugins whose files are gone, each with the timer that removes it.
     var departed: [String: OwnerTimer] = [:]
     /// Queues that have room again, and emitters that wait for it.

@@ -58,6 +58,23 @@ extension EventBus {
         dispatcher.checkpoint(delivery, effects)
     }
 
+    /// True while events of the delivery's checkpoints have no room, or are too many for the journal: it emits faster than they are taken, and
+    /// must wait, too.
+    package func awaitsRoom(_ delivery: UInt64) -> Bool {
+        assert(owner.isCurrent)
+        return dispatcher.awaitsRoom(delivery)
+    }
+
+    /// Calls `work`, on the owner thread, once the delivery's checkpoints are committed; never if it ends before. Only for one that
+    /// ``awaitsRoom(_:)``.
+    ///
+    /// - Parameter size: bytes that `work` keeps until then.
+    /// - Returns: false if the plugin keeps 64 MiB so already: `work` is never called then.
+    package func whenRoom(for delivery: UInt64, size: Int, _ work: @escaping () -> Void) -> Bool {
+        assert(owner.isCurrent)
+        return dispatcher.whenRoom(for: delivery, size: size, work)
+    }
+
     /// Says that ``HandlerEndpoint/room`` has risen for another reason than a settlement.
     package func endpointHasRoom(_ endpoint: any HandlerEndpoint) {
         assert(owner.isCurrent)

@@ -109,4 +109,66 @@ import Testing
         }
     }
 
+    @Test func `a source whose events have no room waits, and goes on where it was`() async throws {
+        let clock = ManualClock()
+        try await Rig.run(lanes: .threads(count: 1), clock: clock) { rig in
+            let gate = AsyncStream<Void>.makeStream()
+            let turns = Turns(gate.stream)
+            try await rig.bus.subscribe(
+                EventPattern("out"), name: "slow", policy: .init(key: .none, concurrency: 1, timeout: .seconds(86_400), queueLimit: 2)
+            ) { _, _ in
+                await turns.next()
+                return nil
+            }
+            try await rig.host.load(
+                "feed",
+                source: """
+                    local n = 0
+                    bus.source({ name = "feed", run = function()
+                      while true do
+                        n = n + 1
+                        bus.emit("out", n)
+                        time.sleep("1s")
+                      end
+                    end })
+                    bus.subscribe("ask", function() return n end)
+                    """)
+            for number in 1...3 as ClosedRange<Int64> {
+                try await reaches(number, rig)
+                clock.advance(by: .seconds(1))
+            }
+            // Two are in the queue, the third waits for room, and with it the sleep. The lane answers in order.
+            for _ in 0..<20 { clock.advance(by: .seconds(1)) }
+            #expect(try await rig.answer("ask") == 3)
+            gate.continuation.yield()
+            // Its sleep begins with the room.
+            for _ in 0..<1_000 {
+                clock.advance(by: .milliseconds(100))
+                if try await rig.answer("ask") == 4 { break }
+            }
+            #expect(try await rig.answer("ask") == 4)
+            gate.continuation.finish()
+        }
+    }
+
+    /// Waits until the source has emitted for the n-th time.
+    private func reaches(_ number: Int64, _ rig: Rig) async throws {
+        for _ in 0..<1_000 {
+            if try await rig.answer("ask") == .integer(number) { return }
+        }
+        Issue.record("the source did not get to \(number)")
+    }
+
+    /// One `next` for each turn that is given; none waits once they are finished.
+    private actor Turns {
+        private var iterator: AsyncStream<Void>.Iterator
+
+        init(_ stream: AsyncStream<Void>) { iterator = stream.makeAsyncIterator() }
+
+        func next() async {
+            var iterator = iterator
+            defer { self.iterator = iterator }
+            _ = await iterator.next(isolation: self)
+        }
+    }
 }

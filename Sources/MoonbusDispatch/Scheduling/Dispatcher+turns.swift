@@ -128,6 +128,7 @@ extension Dispatcher {
     func requeue(_ slot: UInt32, countsAsAttempt: Bool) {
         guard let queue = queues[Int(owed[slot].pointee.queue)] else { return }
         if !countsAsAttempt { owed[slot].pointee.attempt &-= 1 }
+        if let extra = owed[slot].pointee.extra { forgetCheckpoints(extra) }
         queue.inFlight -= 1
         if queue.phase == .retired { return forget(slot, queue) }
         if runsForEver(slot, queue) { return startAfresh(slot, queue) }

@@ -33,8 +33,8 @@ struct Owed {
         var conflicts = 0
         /// Emits of checkpoints so far: the ordinal that the next one's id derives from.
         var emitCount = 0
-        /// Checkpoints whose events wait for room.
-        var parkedCheckpoints = 0
+        /// Checkpoints that are not committed; nil: it never made one.
+        var checkpoints: OpenCheckpoints?
         /// Where the journal keeps it while it is owed again, if its event is in no log; see ``UnloggedPlace``.
         var strayPosition = UnloggedPlace.tick
 

@@ -39,6 +39,7 @@ extension Dispatcher {
         for index in batch.endings.indices {
             if batch.endings[index].kind == .done, batch.endings[index].detail == nil, endPlainly(batch.endings[index].slot) { continue }
             let ending = batch.endings[index]
+            if ending.kind == .checkpoint, let committing = ending.detail?.committing { endCommit(committing) }
             switch answers[index] {
             case .committed(let recorded):
                 if let staged = ending.detail?.staged { spread(staged, recorded, from: ending.slot) }
@@ -142,6 +143,7 @@ extension Dispatcher {
     /// Takes an ended delivery out of everything: its key goes on, its askers are told, its room is free.
     func finish(_ slot: UInt32, _ queue: SubscriptionQueue, _ kind: SettlingBatch.Kind, _ detail: SettlingBatch.Detail?) {
         if let extra = owed[slot].pointee.extra {
+            forgetCheckpoints(extra)
             for member in extra.members {
                 tellAsk(member, queue, kind, detail, attempts: Int(owed[slot].pointee.attempt))
                 queue.flow.letGo(of: owed[member])

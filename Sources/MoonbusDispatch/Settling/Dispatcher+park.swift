@@ -3,31 +3,26 @@ internal import MoonbusJournal
 
 /// Effects whose targets have no room: the acknowledgement waits with them, for so long, and nothing is lost.
 extension Dispatcher {
-    /// How many checkpoints of one run may wait for room.
-    private static let parkedCheckpointsMax = 1_000
-    /// Bytes that an outcome which waits takes beside its events.
-    private static let parkedOverhead = 1_024
-
     /// Keeps an outcome until the queues that its events go to have room. The handler does not run again for it, and it counts as no attempt.
     func parkOutcome(_ slot: UInt32, _ detail: SettlingBatch.Detail, at full: SubscriptionQueue) {
         guard let staged = detail.staged else { return }
         let id = owed.id(of: slot)
         let index = owed[slot].pointee.queue
-        let size = Self.parkedOverhead + staged.events.reduce(0) { $0 + $1.recordSize }
-        flows[index].pointee.parkedSize += size
+        let parked = ParkedEffects(staged, detail)
+        flows[index].pointee.parkedSize += parked.size
         let unpark = { [unowned self] in
-            flows[index].pointee.parkedSize -= size
+            flows[index].pointee.parkedSize -= parked.size
             ready(index)
         }
         park(
-            staged, at: full, isWanted: { [unowned self] in owed.find(id) != nil },
-            reserved: { [unowned self] in
+            parked, at: full, isWanted: { [unowned self] in owed.find(id) != nil },
+            reserved: { [unowned self] staged, detail in
                 unpark()
                 let batch = takeBatch()
                 add(slot, .done, .done, commit: staged.commit, detail: detail, to: batch)
                 commit(batch)
             },
-            tooLate: { [unowned self] fault in
+            tooLate: { [unowned self] _, fault in
                 unpark()
                 let batch = takeBatch()
                 settleDead(slot, fault, batch)
@@ -39,69 +34,69 @@ extension Dispatcher {
             })
     }
 
-    /// Keeps a checkpoint; its run goes on.
-    func parkCheckpoint(_ id: UInt64, _ detail: SettlingBatch.Detail, at full: SubscriptionQueue) {
-        guard let staged = detail.staged, let slot = owed.find(id), let queue = queues[Int(owed[slot].pointee.queue)] else { return }
-        let extra = extra(of: slot)
-        extra.parkedCheckpoints += 1
-        if extra.parkedCheckpoints > Self.parkedCheckpointsMax {
-            cancel(slot, reason: "emits faster than subscription '\(full.name)' takes it")
-        }
+    /// Keeps a checkpoint. Its run goes on, but its next call waits for this (``whenRoom(for:size:_:)``).
+    func parkCheckpoint(_ slot: UInt32, _ detail: SettlingBatch.Detail, at full: SubscriptionQueue) {
+        guard let staged = detail.staged, let queue = queues[Int(owed[slot].pointee.queue)] else { return }
+        let (open, parked) = (checkpoints(of: slot, queue), ParkedEffects(staged, detail))
+        if let reason = excess(parked.size, in: open, at: full) { return cut(open, slot, because: reason) }
+        keep(parked, in: open)
         park(
-            staged, at: full, isWanted: { [unowned self] in owed.find(id) != nil },
-            reserved: { [unowned self] in
-                extra.parkedCheckpoints -= 1
+            parked, at: full, isWanted: { true },
+            reserved: { [unowned self] _, detail in
+                release(parked, from: open)
                 commitCheckpoint(slot, detail)
             },
-            tooLate: { [unowned self] fault in
-                extra.parkedCheckpoints -= 1
+            tooLate: { [unowned self] staged, fault in
+                release(parked, from: open)
                 bury(staged, fault, of: slot, queue)
             },
             stopped: {})
     }
 
     private func park(
-        _ staged: Staged, at full: SubscriptionQueue, isWanted: @escaping () -> Bool, reserved: @escaping () -> Void,
-        tooLate: @escaping (Fault) -> Void, stopped: @escaping () -> Void
+        _ parked: ParkedEffects, at full: SubscriptionQueue, isWanted: @escaping () -> Bool,
+        reserved: @escaping (Staged, SettlingBatch.Detail) -> Void, tooLate: @escaping (Staged, Fault) -> Void,
+        stopped: @escaping () -> Void
     ) {
-        var isOver = false
         let name = full.name
-        let patience = owner.timer(after: configuration.fullPatience) { [unowned self] in
-            guard !isOver, isWanted() else { return }
-            isOver = true
+        parked.patience = owner.timer(after: configuration.fullPatience) { [unowned self] in
+            guard isWanted(), let (staged, _) = parked.take() else { return }
             let limit = DurationText.format(configuration.fullPatience)
             tooLate(
+                staged,
                 Fault(
                     .full,
-                    "subscription '\(name)' had no room for the events of this handler for \(limit): let it catch up, then retry the dead letter"
+                    "subscription '\(name)' had no room for the events of this handler for \(limit): let it catch up, "
+                        + "then retry the dead letter"
                 ))
+        }
+        func over() -> (Staged, SettlingBatch.Detail)? {
+            if let patience = parked.patience { owner.cancel(patience) }
+            return parked.take()
         }
         func seeker() -> RoomSeeker {
             RoomSeeker(
                 attempt: { [unowned self] queue in
-                    guard !isOver, isWanted() else { return true }
+                    guard isWanted(), let staged = parked.staged else { return true }
                     let blocking = reserve(staged, seeking: queue)
                     if blocking === queue { return false }
                     if let blocking {
                         blocking.emitters.append(seeker())
                         noteRoom(blocking)
-                        return true
+                    } else if let (staged, detail) = over() {
+                        reserved(staged, detail)
                     }
-                    isOver = true
-                    owner.cancel(patience)
-                    reserved()
                     return true
                 },
                 giveUp: { [unowned self] in
-                    guard !isOver, isWanted() else { return }
+                    guard isWanted(), let staged = parked.staged else { return }
                     // The queue that was full is gone, or the bus stops: in the first case there may be room now.
                     if isOpen, let blocking = reserve(staged) {
                         blocking.emitters.append(seeker())
                         return
                     }
-                    isOver = true
-                    owner.cancel(patience)
-                    if isOpen { reserved() } else { stopped() }
+                    guard let (staged, detail) = over() else { return }
+                    if isOpen { reserved(staged, detail) } else { stopped() }
                 })
         }
         full.emitters.append(seeker())

@@ -116,6 +116,7 @@ extension Dispatcher {
     private func settleRetry(_ slot: UInt32, _ fault: Fault?, after delay: Duration, _ batch: SettlingBatch) {
         let now = owner.clock.now()
         let extra = extra(of: slot)
+        forgetCheckpoints(extra)
         if let fault {
             extra.failures.append(FailedAttempt(attempt: Int(owed[slot].pointee.attempt), time: now, fault: fault))
         } else {
@@ -154,7 +155,7 @@ extension Dispatcher {
 
     func checkpoint(_ id: UInt64, _ effects: [Effect]) {
         guard let slot = owed.find(id), owed[slot].pointee.stage == .flying, let queue = queues[Int(owed[slot].pointee.queue)],
-            !effects.isEmpty
+            !effects.isEmpty, owed[slot].pointee.extra?.checkpoints?.isCut != true
         else { return }
         let detail = SettlingBatch.Detail()
         do throws(Fault) {
@@ -163,14 +164,21 @@ extension Dispatcher {
             return cancel(slot, reason: error.message)
         }
         extra(of: slot).emitCount += effects.reduce(0) { if case .emit = $1 { $0 + 1 } else { $0 } }
-        if let staged = detail.staged, let full = reserve(staged) {
-            parkCheckpoint(id, detail, at: full)
+        guard let staged = detail.staged else { return }
+        if let full = reserve(staged) {
+            parkCheckpoint(slot, detail, at: full)
+        } else if let reason = excess(staged.size, in: checkpoints(of: slot, queue), at: nil) {
+            giveUp(staged.matches)
+            cut(checkpoints(of: slot, queue), slot, because: reason)
         } else {
             commitCheckpoint(slot, detail)
         }
     }
 
     func commitCheckpoint(_ slot: UInt32, _ detail: SettlingBatch.Detail) {
+        if let staged = detail.staged, let queue = queues[Int(owed[slot].pointee.queue)] {
+            detail.committing = beginCommit(of: staged, in: checkpoints(of: slot, queue), owed.id(of: slot))
+        }
         let batch = takeBatch()
         add(slot, .goesOn, .checkpoint, commit: detail.staged?.commit, detail: detail, to: batch)
         commit(batch)

@@ -26,6 +26,8 @@ final class SettlingBatch: @unchecked Sendable {
         /// The wait before the next attempt.
         var delay: Duration = .zero
         var staged: Staged?
+        /// Of a checkpoint: where it is counted.
+        var committing: OpenCheckpoints.Committing?
         /// What sources are owed of it.
         var results: [Dispatcher.PendingResult] = []
     }

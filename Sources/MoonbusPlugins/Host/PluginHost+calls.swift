@@ -46,18 +46,35 @@ extension PluginHost {
         context.callCount += 1
         flight.pointee.callCount += 1
         if flight.pointee.callCount == 1 { context.waitingCount += 1 }
-        let event = bus.event(of: flight.pointee.delivery)
+        let delivery = flight.pointee.delivery
         // It holds no CPU while it waits: others may have its place.
         if !context.version.isDraining { bus.endpointHasRoom(context.version) }
+        if bus.awaitsRoom(delivery) { hold(call, json, delivery) } else { begin(call, json, delivery, context.version) }
+    }
+
+    /// Puts off the call of a source whose events have no room, until they have: so it waits, and what it goes on emitting fills no memory.
+    private func hold(_ call: LaneCall, _ json: UnsafeRawBufferPointer, _ delivery: UInt64) {
+        let text = [UInt8](json)
+        let isHeld = bus.whenRoom(for: delivery, size: text.count) { [weak self] in
+            guard let self, let lane = lanes.first(where: { $0.number == call.lane }),
+                let context = lane.flights.find(call.delivery)?.pointee.context
+            else { return }
+            text.withUnsafeBytes { self.begin(call, $0, delivery, context.version) }
+        }
+        if !isHeld { answer(call, error: "busy: what the plugin's sources have emitted has no room; emit less, and call with less") }
+    }
+
+    /// Does what a call asks for.
+    private func begin(_ call: LaneCall, _ json: UnsafeRawBufferPointer, _ delivery: UInt64, _ version: PluginVersion) {
         // One level of its own around a request's data.
         guard let arguments = (try? JSON(validating: json, limits: JSONLimits(envelope: 1, bytes: 4 << 20)))?.value else {
             return answer(call, error: "the call is no JSON")
         }
         switch arguments["name"]?.string {
         case "sleep": sleep(call, arguments)
-        case "request": request(call, arguments, of: event, context.version)
-        case "kv.get": get(call, arguments, plugin: context.version.plugin.name)
-        case "kv.scan": scan(call, arguments, plugin: context.version.plugin.name)
+        case "request": request(call, arguments, of: bus.event(of: delivery), version)
+        case "kv.get": get(call, arguments, plugin: version.plugin.name)
+        case "kv.scan": scan(call, arguments, plugin: version.plugin.name)
         case let name: answer(call, error: "the host knows no call '\(name ?? "")'")
         }
     }
