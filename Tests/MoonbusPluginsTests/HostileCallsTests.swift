@@ -47,6 +47,18 @@ extension HostileLaneTests {
             }
         }
 
+        @Test func `two calls of one number don't leave a timer`() async throws {
+            try await HostileRig.run { talk in
+                for _ in 0..<3 { talk.call(7, delivery: talk.deliveries[0], #"{"name":"sleep","duration_us":60000000}"#) }
+                talk.answer(.done, detail: Array("1".utf8))
+            } _: { rig, _ in
+                let before = await rig.bus.owner.perform { rig.bus.owner.timerCount } ?? 0
+                for _ in 0..<100 { try await rig.settle("hostile.go") }
+                let after = await rig.bus.owner.perform { rig.bus.owner.timerCount } ?? 0
+                #expect(after < before + 50, "\(after - before) timers were left")
+            }
+        }
+
         @Test func `a lane that calls and never reads the answers is ended before they fill the memory`() async throws {
             try await HostileRig.run { talk in
                 for number in 0..<200_000 { talk.call(UInt64(number), delivery: talk.deliveries[0], #"{"name":"nonsense"}"#) }

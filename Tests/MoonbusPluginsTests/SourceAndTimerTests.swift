@@ -109,6 +109,23 @@ import Testing
         }
     }
 
+    @Test func `a handler that is cut while it sleeps leaves no timer`() async throws {
+        try await Rig.run { rig in
+            try await rig.host.load(
+                "sleeper",
+                source: """
+                    bus.subscribe("go", { timeout = "1ms", retry = { attempts = 20, backoff = "1ms", max = "1ms" } }, function()
+                      time.sleep("1d")
+                    end)
+                    """)
+            let before = await rig.bus.owner.perform { rig.bus.owner.timerCount } ?? 0
+            for _ in 0..<5 { #expect(try await rig.settle("go").results.map(\.status) == [.dead]) }
+            // Of 100 attempts.
+            let after = await rig.bus.owner.perform { rig.bus.owner.timerCount } ?? 0
+            #expect(after < before + 50, "\(after - before) timers were left")
+        }
+    }
+
     @Test func `a source whose events have no room waits, and goes on where it was`() async throws {
         let clock = ManualClock()
         try await Rig.run(lanes: .threads(count: 1), clock: clock) { rig in

@@ -12,7 +12,7 @@ internal import Synchronization
 ///
 /// | from any thread | on the owner thread only |
 /// |---|---|
-/// | `post`, `perform`, `isCurrent`, `start`, `stop`, `catchUp`, `nextDeadline` | `timer`, `cancel`, `watch`, `unwatch`, `atTurnEnd`, `atEnd` |
+/// | `post`, `perform`, `isCurrent`, `start`, `stop`, `catchUp`, `nextDeadline` | `timer`, `cancel`, `timerCount`, `watch`, `unwatch`, `atTurnEnd`, `atEnd` |
 package final class OwnerThread: Sendable {
     private struct Mailbox {
         var work: [@Sendable () -> Void] = []
@@ -141,6 +141,12 @@ package final class OwnerThread: Sendable {
     package func cancel(_ timer: OwnerTimer) {
         assert(isCurrent)
         turns.cancel(timer)
+    }
+
+    /// How many timers have not fired.
+    package var timerCount: Int {
+        assert(isCurrent)
+        return turns.timerCount
     }
 
     /// Calls back, on this thread, when `file` can be read, or written while ``FileWatch/wantsToWrite`` is set. Level-triggered. A hang-up counts

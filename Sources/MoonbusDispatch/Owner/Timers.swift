@@ -23,6 +23,9 @@ struct Timers {
     private var work: [UInt64: () -> Void] = [:]
     private var nextSequence: UInt64 = 1
 
+    /// How many are due some time.
+    var count: Int { work.count }
+
     /// Makes `fire` due at `deadline` (nanoseconds on the owner's monotonic clock).
     mutating func add(deadline: Int64, _ fire: @escaping () -> Void) -> ID {
         let sequence = nextSequence

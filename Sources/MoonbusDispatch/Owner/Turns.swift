@@ -47,6 +47,8 @@ final class Turns: @unchecked Sendable {
 
     // MARK: Timers
 
+    var timerCount: Int { timers.count }
+
     func addTimer(after delay: Duration, _ fire: @escaping () -> Void) -> OwnerTimer {
         let deadline = clock.monotonic() + max(delay, .zero)
         return OwnerTimer(id: timers.add(deadline: deadline.wholeNanoseconds, fire))

@@ -94,6 +94,9 @@ final class Flights {
         (0..<used).compactMap { slot in slots[slot].holder != nil && fits(slots[slot]) ? number(of: slot) : nil }
     }
 
+    /// The number of a flight.
+    func number(of flight: UnsafeMutablePointer<Flight>) -> UInt64 { number(of: flight - slots) }
+
     @inline(__always)
     private func number(of slot: Int) -> UInt64 { UInt64(slots[slot].generation) << 32 | UInt64(slot + 1) }
 }

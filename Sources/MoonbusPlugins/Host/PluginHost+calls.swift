@@ -122,7 +122,7 @@ extension PluginHost {
 
     private func sleep(_ call: LaneCall, _ arguments: JSONValue) {
         let wanted = Duration.microseconds(max(0, arguments["duration_us"]?.integer ?? 0))
-        _ = bus.owner.timer(after: min(wanted, Self.sleepMax)) { [weak self] in self?.answer(call, value: nil) }
+        lanes.first { $0.number == call.lane }?.sleep(call, min(wanted, Self.sleepMax)) { [weak self] in self?.answer(call, value: nil) }
     }
 
     private func request(_ call: LaneCall, _ arguments: JSONValue, of cause: Event?, _ version: PluginVersion) {

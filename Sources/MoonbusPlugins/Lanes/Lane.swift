@@ -32,6 +32,8 @@ final class Lane {
     let flights = Flights()
     /// Contexts that are loading, serving or leaving, by number.
     var contexts: [UInt32: PluginContext] = [:]
+    /// What wakes the deliveries that sleep, by their numbers and those of their calls.
+    private(set) var sleeps: [UInt64: [UInt64: OwnerTimer]] = [:]
     var watch = LaneWatch()
     var tenure = LaneTenure()
     private(set) var isReady = false
@@ -171,9 +173,23 @@ final class Lane {
         return delivery
     }
 
+    /// Calls `wake` after `delay`, unless the delivery ends before.
+    func sleep(_ call: LaneCall, _ delay: Duration, _ wake: @escaping () -> Void) {
+        // A lane may give two calls one number: the timer of the first is not lost for that.
+        if let other = sleeps[call.delivery]?[call.number] { host.bus.owner.cancel(other) }
+        let timer = host.bus.owner.timer(after: delay) { [unowned self] in
+            sleeps[call.delivery]?[call.number] = nil
+            if sleeps[call.delivery]?.isEmpty == true { sleeps[call.delivery] = nil }
+            wake()
+        }
+        sleeps[call.delivery, default: [:]][call.number] = timer
+    }
+
     /// Of a delivery that ends although calls of it were not answered.
     private func forgetCalls(of flight: UnsafeMutablePointer<Flights.Flight>, _ context: PluginContext) {
         guard flight.pointee.callCount > 0 else { return }
+        // Or each attempt that is cut while it sleeps would leave a timer for the rest of its time, up to a day.
+        for timer in (sleeps.removeValue(forKey: flights.number(of: flight)) ?? [:]).values { host.bus.owner.cancel(timer) }
         context.waitingCount -= 1
         context.callCount -= Int(flight.pointee.callCount)
     }
