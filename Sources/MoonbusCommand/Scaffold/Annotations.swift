@@ -84,7 +84,7 @@ let annotations = #"""
     ---@field tz? string IANA zone of `cron`, default UTC
     ---@field missed? moonbus.missed of `every` and `cron`
     ---@field poll? fun(cursor: any): any gets the cursor that it returned last; cursor and emits are committed together
-    ---@field run? fun() runs for ever: emits are committed at each wait; restarted with backoff when it ends
+    ---@field run? fun() runs for ever: emits are committed at each wait, which lasts until they have room; restarted with backoff when it ends
     ---@field result? fun(result: moonbus.result) hears how each handler of an emitted event ended; committed with the handler's acknowledgement
 
     --- How one handler of a source's event ended.
