@@ -175,4 +175,39 @@ import Testing
         #expect(!isMatch)
         #expect(time < .seconds(5))
     }
+
+    /// Each against an event of a megabyte. Without a budget each looks at something a million times or more.
+    @Test(arguments: [
+        (#"{"$or":[\#(list(60) { "{\"data\":{\"a\":{\"x\($0)\":[1]}}}" })]}"#, #"{"a":[\#(list(300_000) { _ in "{}" })]}"#),
+        (#"{"data":{"a":[\#(list(500) { "\"\($0)\"" })]}}"#, #"{"a":[\#(list(100_000) { _ in "\"aaaa\"" })]}"#),
+        (#"{"data":{"a":[\#(list(500) { "\($0 + 10)" })]}}"#, #"{"a":[\#(list(100_000) { _ in "7" })]}"#),
+        (#"{"data":{"a":[{"anything-but":[7,\#(list(500) { "\($0 + 10)" })]}]}}"#, #"{"a":[\#(list(100_000) { _ in "7" })]}"#),
+        (#"{"data":[\#(list(60) { "{\"equals-ignore-case\":\"\($0)\"}" })]}"#, "\"\(String(repeating: "Ö", count: 500_000))\""),
+        (#"{"data":[\#(list(60) { "{\"wildcard\":\"a*b\($0)*a\"}" })]}"#, "\"\(String(repeating: "a", count: 1_000_000))\""),
+        (#"{"data":{\#(list(64) { "\"\($0 + 100)\":[1]" })}}"#, "{\(list(90_000) { "\"k\($0)\":1" })}"),
+        (#"{"data":[1000]}"#, String(repeating: "[", count: 60) + list(500_000) { _ in "1" } + String(repeating: "]", count: 60)),
+    ])
+    func `a filter that is dear ends undecided when its budget is spent`(filter: String, data: String) throws {
+        let filter = try Filter(JSON(filter))
+        let event = try Event(type: EventType("t"), data: JSON(data))
+        var budget = FilterBudget(100_000)
+        #expect(filter.matches(event, within: &budget) == nil)
+        #expect(budget.isSpent)
+        #expect(filter.matches(event, within: &budget) == nil, "nothing is tested on credit")
+    }
+
+    @Test func `a filter that is decided within its budget says what it says without one`() throws {
+        let filter = try Filter(JSON(#"{"type":["t"],"data":{"user":{"id":[{"numeric":[">",5]}]},"tags":["a","b"]}}"#))
+        for (data, isMatch) in [(#"{"user":{"id":6},"tags":["x","b"]}"#, true), (#"{"user":{"id":5},"tags":["x","b"]}"#, false)] {
+            var budget = FilterBudget(100)
+            #expect(try filter.matches(Event(type: EventType("t"), data: JSON(data)), within: &budget) == isMatch)
+            #expect(budget.left > 50, "real filters cost tens of steps: \(100 - budget.left)")
+            budget = FilterBudget(5)
+            #expect(try filter.matches(Event(type: EventType("t"), data: JSON(data)), within: &budget) == nil)
+        }
+    }
+}
+
+private func list(_ count: Int, _ element: (Int) -> String) -> String {
+    (0..<count).map(element).joined(separator: ",")
 }

@@ -43,7 +43,17 @@ public struct Filter: Sendable, CustomStringConvertible {
 
     /// Whether an event fulfils all conditions.
     public func matches(_ event: Event) -> Bool {
-        event.withUnsafeFields { attributes.matches($0) }
+        var budget = FilterBudget(.max)
+        return event.withUnsafeFields { attributes.matches($0, &budget) }
+    }
+
+    /// Whether an event fulfils all conditions, as far as the budget goes.
+    ///
+    /// - Returns: `nil` when it was not enough to tell.
+    package func matches(_ event: Event, within budget: inout FilterBudget) -> Bool? {
+        guard !budget.isSpent else { return nil }
+        let isMatch = event.withUnsafeFields { attributes.matches($0, &budget) }
+        return budget.isSpent ? nil : isMatch
     }
 
     /// The conditions as they were given.

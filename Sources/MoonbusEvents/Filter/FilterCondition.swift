@@ -7,6 +7,15 @@ enum FilterScalar {
     case boolean(Bool)
     case null
 
+    /// What reading it costs: a plain text is taken as it lies there, one with escapes is decoded, a number is converted.
+    static func steps(toRead json: UnsafeRawBufferPointer) -> Int {
+        switch json.first {
+        case UInt8(ascii: "\""): 1 + json.count / 8
+        case UInt8(ascii: "t"), UInt8(ascii: "f"), UInt8(ascii: "n"): 0
+        default: 1 + json.count / 4
+        }
+    }
+
     /// Reads a value that is neither array nor object.
     static func read<R>(_ reader: inout JSONReader, _ body: (FilterScalar) -> R) -> R {
         switch reader.peek() {
@@ -42,8 +51,9 @@ enum FilterCondition: Sendable {
     }
 
     /// Whether a value passes.
-    func matches(_ scalar: FilterScalar) -> Bool {
-        switch self {
+    func matches(_ scalar: FilterScalar, _ budget: inout FilterBudget) -> Bool {
+        guard budget.spend(steps(on: scalar)) else { return false }
+        return switch self {
         case .equal(let value): scalar.equals(value)
         case .text(let test): scalar.passes(test)
         case .numeric(let comparisons): comparisons.allSatisfy { $0.accepts(scalar) }
@@ -51,9 +61,30 @@ enum FilterCondition: Sendable {
         case .not(let values, let texts): !values.contains { scalar.equals($0) } && !texts.contains { scalar.passes($0) }
         }
     }
+
+    /// What the test costs at most.
+    private func steps(on scalar: FilterScalar) -> Int {
+        switch self {
+        case .equal(let value): 1 + scalar.steps(toCompareWith: value)
+        case .text(let test): 1 + scalar.steps(of: test)
+        case .numeric(let comparisons): comparisons.count
+        case .exists: 1
+        case .not(let values, let texts):
+            1 + values.reduce(0) { $0 + 1 + scalar.steps(toCompareWith: $1) } + texts.reduce(0) { $0 + 1 + scalar.steps(of: $1) }
+        }
+    }
 }
 
 extension FilterScalar {
+    fileprivate func steps(toCompareWith value: JSONValue) -> Int {
+        guard case .text(let text) = self, case .string(let wanted) = value, text.count == wanted.utf8.count else { return 0 }
+        return text.count / 8
+    }
+
+    fileprivate func steps(of test: FilterText) -> Int {
+        if case .text(let text) = self { test.steps(on: text) } else { 0 }
+    }
+
     fileprivate func equals(_ value: JSONValue) -> Bool {
         switch (self, value) {
         case (.null, .null): true
@@ -61,7 +92,7 @@ extension FilterScalar {
         case (.number(_, let left?), .integer(let right)): left == right
         case (.number(let left, _), .integer(let right)): left == Double(right)
         case (.number(let left, _), .number(let right)): left == right
-        case (.text(let text), .string(let wanted)): text.elementsEqual(wanted.utf8)
+        case (.text(let text), .string(let wanted)): text.count == wanted.utf8.count && text.elementsEqual(wanted.utf8)
         default: false
         }
     }
@@ -112,6 +143,16 @@ enum FilterText: Sendable {
     case equalIgnoringCase([UInt8])
     /// The literal parts between the stars: the first one is a prefix, the last one a suffix.
     case wildcard([FilterNeedle])
+
+    /// What the test costs at most.
+    func steps(on text: UnsafeRawBufferPointer) -> Int {
+        switch self {
+        case .prefix(let wanted, ignoringCase: false), .suffix(let wanted, ignoringCase: false): min(wanted.count, text.count) / 8
+        // Letters beyond ASCII are dear to fold.
+        case .prefix, .suffix, .equalIgnoringCase: 2 + text.count
+        case .wildcard: text.count / 4
+        }
+    }
 
     func accepts(_ text: UnsafeRawBufferPointer) -> Bool {
         switch self {
