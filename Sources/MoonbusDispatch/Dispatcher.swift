@@ -20,6 +20,7 @@ final class Dispatcher: @unchecked Sendable {
     let logger: Logger
     let jitter: Jitter
     let hash = ByteHash()
+    let pathKeys: PathKeys
 
     // Routing
     let router = Router()
@@ -95,6 +96,7 @@ final class Dispatcher: @unchecked Sendable {
         self.journal = journal
         self.intake = intake
         self.configuration = configuration
+        pathKeys = PathKeys(hash)
         ephemeral = EphemeralTypes(configuration.ephemeral)
         self.logger = logger
         self.jitter = jitter
@@ -174,6 +176,8 @@ final class Dispatcher: @unchecked Sendable {
             wakeEmitters()
             serveEndpoints()
         } while !shed.isEmpty || !roomy.isEmpty
+        router.endTurn()
+        pathKeys.endTurn()
         trimIfDue()
         if case .draining = end, flying == 0, openCalls == 0 { finishDraining() }
     }

@@ -30,7 +30,7 @@ extension Dispatcher {
 
     func match(_ events: [Event], into matches: inout ContiguousArray<Router.Match>) {
         matches.removeAll(keepingCapacity: true)
-        router.match(events, into: &matches)
+        router.match(events, into: &matches) { noteUntested($1, of: $0) }
     }
 
     // MARK: Room

@@ -3,18 +3,26 @@ internal import MoonbusEvents
 /// Batch, debounce and throttle: what happens to an event before it waits for its turn.
 extension Dispatcher {
     func enqueueByPolicy(_ slot: UInt32, _ queue: SubscriptionQueue) {
+        if case .path(let path) = queue.spec.policy.key, owed[slot].pointee.key == 0, let event = owed[slot].pointee.event {
+            let key = pathKeys.key(at: path, of: event)
+            owed[slot].pointee.key = key == 0 ? Owed.noKey : key
+        }
         guard queue.phase == .serving else {
             queue.waiting.append(slot)
             return
         }
         let policy = queue.spec.policy
-        if let interval = policy.throttle, !queue.throttling.passes(key(of: slot, queue), now: now(), interval: interval.wholeNanoseconds) {
+        if let interval = policy.throttle, !passes(slot, queue, interval) {
             shed.append(slot)
         } else if let quiet = policy.debounce {
             debounce(slot, queue, quiet)
         } else {
             wait(slot, queue)
         }
+    }
+
+    private func passes(_ slot: UInt32, _ queue: SubscriptionQueue, _ interval: Duration) -> Bool {
+        queue.throttling.passes(key(of: slot, queue), now: now(), interval: interval.wholeNanoseconds, queue.throttleShare)
     }
 
     private func wait(_ slot: UInt32, _ queue: SubscriptionQueue) {
@@ -78,7 +86,17 @@ extension Dispatcher {
 
     private func key(of slot: UInt32, _ queue: SubscriptionQueue) -> UInt64 {
         guard let event = owed[slot].pointee.event else { return 0 }
+        let key = owed[slot].pointee.key
+        if key != 0 { return key == Owed.noKey ? 0 : key }
         return queue.spec.policy.key.hash(of: event, hash)
+    }
+
+    /// Forgets what the keys were of all that waits: the subscription has another one now.
+    func forgetKeys(of queue: SubscriptionQueue) {
+        let held = queue.debouncing.pending.values.map(\.slot)
+        for slots in [Array(queue.waiting), Array(queue.early), held] {
+            for slot in slots { owed[slot].pointee.key = 0 }
+        }
     }
 
     /// Nanoseconds on the owner's monotonic clock.

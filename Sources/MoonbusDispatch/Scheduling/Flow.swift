@@ -43,7 +43,7 @@ struct Flow {
     var isBatchOver = false
     /// True while it is in order: claimed, caught up, not retired.
     var isServing = false
-    /// True when what comes in just waits for its turn: no debounce, throttle or batch.
+    /// True when what comes in just waits for its turn: no debounce, throttle or batch, and no key that has to be looked for in the data.
     var isPlain = true
     var isKeyed = true
     /// True while it is in its endpoint's list of turns.

@@ -47,8 +47,9 @@ struct Owed {
     var position: UInt64 = 0
     /// The place of what its subscription was owed before it: the start of its ``Span``.
     var after: UInt64 = 0
-    /// What stands for the key that orders it; 0: it is in no order.
+    /// What stands for the key that orders it; 0: it is in no order, or nobody has looked yet; ``noKey``: somebody has, and it is in none.
     var key: UInt64 = 0
+    static let noKey = UInt64.max
     /// When it was handed to its endpoint, nanoseconds on the owner's monotonic clock.
     var started: Int64 = 0
     var extra: Extra?

@@ -44,10 +44,15 @@ public enum OrderingKey: Sendable, Hashable {
     case type
     /// The event's `subject`.
     case subject
-    /// The value at this path in the event's data. An event without one is in no order.
+    /// The value at this path in the event's data. An event without one is in no order. Values of more than 4 KiB are the same if their texts
+    /// are.
     case path([String])
     /// No order at all.
     case none
+
+    var isPath: Bool {
+        if case .path = self { true } else { false }
+    }
 }
 
 /// How often, and how long after each other, a failing delivery is tried.

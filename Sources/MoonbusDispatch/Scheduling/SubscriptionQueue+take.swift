@@ -63,8 +63,9 @@ extension SubscriptionQueue {
         guard let event = owed.pointee.event else { return true }
         // Most events have no key, which is told by one load.
         if !event.mayHaveKey, spec.policy.key == .default { return true }
-        let key = spec.policy.key.hash(of: event, turn.hash)
-        guard key != 0 else { return true }
+        // That of a path was found when the event came.
+        let key = owed.pointee.key == 0 ? spec.policy.key.hash(of: event, turn.hash) : owed.pointee.key
+        guard key != 0, key != Owed.noKey else { return true }
         owed.pointee.key = key
         guard flow.pointee.keys.take(key, for: slot, in: turn.owed) else { return false }
         owed.pointee.holdsKey = true
@@ -138,13 +139,12 @@ extension OrderingKey {
         case .type: return event.withUnsafeType { Self.word($0, hash) }
         case .subject: return event.withUnsafeSubject { Self.word($0, hash) }
         case .path(let path):
-            guard let value = event.data?.value(at: path), !value.isNull else { return 0 }
-            return JSON(value).withUnsafeBytes { Self.word($0, hash) }
+            return event.data.map { Self.hash(ofValueAt: path, in: $0, hash) } ?? 0
         }
     }
 
-    private static func word(_ bytes: UnsafeRawBufferPointer, _ hash: ByteHash) -> UInt64 {
-        bytes.isEmpty ? 0 : max(1, hash(bytes).place)
+    static func word(_ bytes: UnsafeRawBufferPointer, _ hash: ByteHash) -> UInt64 {
+        bytes.isEmpty ? 0 : min(max(1, hash(bytes).place), Owed.noKey - 1)
     }
 }
 

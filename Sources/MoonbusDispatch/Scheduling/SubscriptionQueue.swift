@@ -35,6 +35,11 @@ final class SubscriptionQueue: @unchecked Sendable {
     /// Nil while its plugin is suspended.
     var endpoint: EndpointEntry?
     var route: Router.Route?
+    /// What its filter may cost, and its throttle may keep; all of a plugin have the same.
+    let filterShare: FilterShare
+    let throttleShare: ThrottleShare
+    /// Events that its filter could not be tested on.
+    var untestedCount = 0
     /// What the journal held when it was made: later events reach it by themselves.
     var joined: UInt64 = 0
     /// How far it has got in the log while later events are not in memory. Nil while they reach it by themselves.
@@ -69,8 +74,11 @@ final class SubscriptionQueue: @unchecked Sendable {
     var lostCount: UInt64 = 0
     var shedCount: UInt64 = 0
 
-    init(index: UInt32, order: Int, spec: SubscriptionSpec) {
+    /// - Parameter sibling: any other subscription of its plugin.
+    init(index: UInt32, order: Int, spec: SubscriptionSpec, sibling: SubscriptionQueue?) {
         self.index = index
+        filterShare = sibling?.filterShare ?? FilterShare()
+        throttleShare = sibling?.throttleShare ?? ThrottleShare()
         flow = .allocate(capacity: 1)
         flow.initialize(to: Flow())
         self.order = order
@@ -94,7 +102,7 @@ final class SubscriptionQueue: @unchecked Sendable {
         replyTo = spec.resultHandler == nil ? nil : JSON(.object([Event.replyToName: .string(name)]))
         flow.pointee.countMax = policy.queueLimit
         flow.pointee.isKeyed = policy.key != .none
-        flow.pointee.isPlain = policy.batch == nil && policy.debounce == nil && policy.throttle == nil
+        flow.pointee.isPlain = policy.batch == nil && policy.debounce == nil && policy.throttle == nil && !policy.key.isPath
         flow.pointee.batchCount = policy.batch?.count ?? 0
         // A batch may hold any keys, so with keys at most one batch is under way: order within the subscription is order within each key.
         flow.pointee.concurrency = policy.batch != nil && policy.key != .none ? 1 : policy.concurrency

@@ -136,6 +136,7 @@ extension Dispatcher {
     /// Reads the next page of the log for a subscription that takes events.
     ///
     /// A page that cannot be read, because of one of its events, is read event by event: a failure is about the first one after the position.
+    /// Its subscription may have changed by the time it is there.
     ///
     /// - Parameter done: called on the owner thread; with nil when there is nothing after the position.
     func readPage(
@@ -149,19 +150,41 @@ extension Dispatcher {
                 if case .failure(let error) = result, error.code == .damaged, limit > 1 {
                     return self.readPage(of: queue, after: position, through: end, limit: 1, done)
                 }
-                done(
-                    result.map { answer in
-                        guard case .events(let page) = answer, let last = page.last,
-                            case .events(let pattern, let filter) = queue.spec.trigger
-                        else { return nil }
-                        let matching = page.filter { recorded in
-                            recorded.position <= end && recorded.event.withUnsafeType { pattern.matches(typeBytes: $0) }
-                                && filter?.matches(recorded.event) ?? true
-                        }
-                        return Page(matching: matching, last: last.position)
-                    })
+                switch result {
+                case .success(.events(let page)) where !page.isEmpty: self.sift(page[...], through: end, for: queue, [], done)
+                case .success: done(.success(nil))
+                case .failure(let error): done(.failure(error))
+                }
             }
         }
+    }
+
+    /// Tests a page's events: as many as the filter's share of the turn is enough for, and the rest in the next turns.
+    private func sift(
+        _ page: ArraySlice<RecordedEvent>, through end: UInt64, for queue: SubscriptionQueue, _ matching: [RecordedEvent],
+        _ done: @escaping @Sendable (Result<Page?, JournalError>) -> Void
+    ) {
+        guard case .events(let pattern, let filter) = queue.spec.trigger, let last = page.last else { return done(.success(nil)) }
+        var matching = matching
+        for index in page.indices where page[index].position <= end {
+            let event = page[index].event
+            guard event.withUnsafeType({ pattern.matches(typeBytes: $0) }) else { continue }
+            if let filter {
+                let moment = router.nextMoment()
+                let isWhole = queue.filterShare.isWhole(at: moment)
+                switch queue.filterShare.matches(filter, event, at: moment) {
+                case false?: continue
+                case true?: break
+                case nil where isWhole: noteUntested(event, of: queue.index)
+                case nil:
+                    let (rest, found) = (page[index...], matching)
+                    owner.post { self.sift(rest, through: end, for: queue, found, done) }
+                    return
+                }
+            }
+            matching.append(page[index])
+        }
+        done(.success(Page(matching: matching, last: last.position)))
     }
 
     /// Goes on once the journal can be read again: without what it has not read, a subscription would end what it never saw.

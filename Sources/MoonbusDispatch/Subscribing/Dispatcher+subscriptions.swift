@@ -77,7 +77,7 @@ extension Dispatcher {
     func add(_ spec: SubscriptionSpec, _ entry: EndpointEntry?, replay: ReplayPart? = nil) -> SubscriptionQueue {
         let index = freeQueues.popLast() ?? UInt32(queues.count)
         queueOrder += 1
-        let queue = SubscriptionQueue(index: index, order: queueOrder, spec: spec)
+        let queue = SubscriptionQueue(index: index, order: queueOrder, spec: spec, sibling: byPlugin[spec.plugin]?.first)
         flows.add(queue.flow, at: index)
         queue.joined = lastPosition
         queue.replay = replay
@@ -95,6 +95,8 @@ extension Dispatcher {
         // A source's run belongs to the code that started it: the new code starts its own when the old run has ended.
         if queue.clockwork?.isRunning == true { queue.clockwork?.isReplaced = true }
         cancelRuns(of: queue, reason: "the plugin was reloaded")
+        if queue.spec.policy.key != spec.policy.key { forgetKeys(of: queue) }
+        if spec.policy.throttle == nil { queue.throttling.removeAll(queue.throttleShare) }
         queue.spec = spec
         queue.failedCount = 0
         if spec.resultHandler == nil, queue.resultSize > 0 { dropResults(of: queue) }
@@ -117,7 +119,7 @@ extension Dispatcher {
     func route(_ queue: SubscriptionQueue) {
         // A replay has its end, and gets nothing that is recorded from now on.
         guard case .events(let pattern, let filter) = queue.spec.trigger, queue.replay == nil else { return }
-        queue.route = router.insert(pattern, filter: filter, queue: queue.index)
+        queue.route = router.insert(pattern, filter: filter, share: queue.filterShare, queue: queue.index)
     }
 
     /// Moves a queue to another endpoint, or to none.
@@ -160,6 +162,7 @@ extension Dispatcher {
         queue.early.removeAll()
         queue.urgent.removeAll()
         queue.debouncing = Debouncing()
+        queue.throttling.removeAll(queue.throttleShare)
         if let timer = queue.batchTimer { owner.cancel(timer) }
     }
 

@@ -37,9 +37,12 @@ extension Dispatcher {
 
     /// How many subscriptions that are suspended or behind are owed an event that is recorded now: they get it when they are back.
     func awayCount(for event: Event) -> Int {
-        away.count { queue in
+        let moment = router.nextMoment()
+        return away.count { queue in
             guard case .events(let pattern, let filter) = queue.spec.trigger, queue.replay == nil else { return false }
-            return event.withUnsafeType { pattern.matches(typeBytes: $0) } && filter?.matches(event) ?? true
+            guard event.withUnsafeType({ pattern.matches(typeBytes: $0) }) else { return false }
+            // One that can't be tested now is told as owed; it is tested when it is read.
+            return filter.map { queue.filterShare.matches($0, event, at: moment) ?? true } ?? true
         }
     }
 

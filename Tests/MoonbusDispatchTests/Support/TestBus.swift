@@ -12,12 +12,13 @@ struct TestBus {
     let bus: EventBus
 
     init(
-        journal: (any Journal)? = nil, clock: ManualClock = ManualClock(), configuration: BusConfiguration = .init()
+        journal: (any Journal)? = nil, clock: ManualClock = ManualClock(), configuration: BusConfiguration = .init(),
+        log: LogRecorder? = nil
     ) async throws {
         self.clock = clock
         self.journal = journal ?? InMemoryJournal(limits: .init(), clock: clock)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
+        var logger = log?.logger ?? Logger(label: "test")
+        if log == nil { logger.logLevel = .critical }
         let bus = EventBus(
             journal: self.journal, configuration: configuration, logger: logger, clock: clock, jitter: Jitter { $0 })
         self.bus = bus
