@@ -1,4 +1,5 @@
 internal import DequeModule
+internal import Logging
 internal import MoonbusEvents
 internal import MoonbusJournal
 
@@ -71,6 +72,7 @@ extension Dispatcher {
         let submission = admission.submission
         if let error = line(up: admission, for: full) { return refuse(admission, error) }
         guard submission.waitsForRoom, waitingBatches < configuration.waitingBatchesMax || submission.size == 0 else {
+            noteRefusal(by: full)
             let text = "subscription '\(full.name)' holds \(full.fullness): let it catch up; if it stays full, its handler "
             return refuse(
                 admission, EmitError(.full, text + "is too slow for what comes, or fails again and again", retryAfter: .seconds(1)))
@@ -85,6 +87,18 @@ extension Dispatcher {
             waitingBatches -= 1
             refuse(admission, EmitError(.timeout, "subscription '\(name)' had no room within the time: nothing was recorded"))
         }
+    }
+
+    /// Says, at most once a minute, that a queue refuses emitters: they know, but who runs the service may not.
+    private func noteRefusal(by full: SubscriptionQueue) {
+        let now = now()
+        guard now >= full.refusalSilence else { return }
+        full.refusalSilence = now + Duration.seconds(60).wholeNanoseconds
+        logger.warning(
+            """
+            '\(full.name)' holds \(full.fullness): who emits what it is owed is refused until it catches up. If it does not, mend its handler or \
+            switch its plugin off (POST /plugins/\(full.spec.plugin)/disable): then it refuses nobody, and what it is owed stays in the journal
+            """)
     }
 
     /// Notes how much room the batch needs in a queue that is full, so that it is not tried before there is so much.

@@ -67,6 +67,8 @@ final class SubscriptionQueue: @unchecked Sendable {
     /// The extensions of the events that it emits: where their results go. Nil when it does not want them.
     private(set) var replyTo: JSON?
 
+    /// Until then nobody is told again that it refuses emitters; nanoseconds on the owner's monotonic clock.
+    var refusalSilence = Int64.min
     var retriedCount: UInt64 = 0
     /// Runs of the present code that failed and are tried again.
     var failedCount = 0

@@ -42,6 +42,21 @@ import Testing
         #expect(other.deliveries.map(\.event.typeText) == ["a", "a", "b"])
     }
 
+    @Test func `that a subscription refuses emitters is in the log, once a minute`() async throws {
+        let log = LogRecorder()
+        let test = try await TestBus(log: log)
+        try await test.plugin("slow", "a", policy: two) { _ in nil }
+        let refusals = { log.lines.filter { $0.contains("'slow.main' holds 2 events, its limit is 2") } }
+        for _ in 0..<5 { test.bus.submit([try event("a")]) { (_: Result<SubmittedCount, EmitError>) in } }
+        test.catchUp()
+        #expect(refusals().count == 1)
+        #expect(refusals().first?.contains("/plugins/slow/disable") == true)
+        test.clock.advance(by: .seconds(60))
+        for _ in 0..<2 { test.bus.submit([try event("a")]) { (_: Result<SubmittedCount, EmitError>) in } }
+        test.catchUp()
+        #expect(refusals().count == 2)
+    }
+
     @Test func `a subscription that holds many bytes is full, however few its events are`() async throws {
         let test = try await TestBus()
         let slow = try await test.plugin("slow", "a", policy: .init(key: .none)) { _ in nil }
